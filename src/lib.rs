@@ -1,0 +1,4 @@
+//! presence-tui: keeps long-lived TCP connections honest.
+
+pub mod presence;
+pub mod protocol;

@@ -1,0 +1,22 @@
+//! The core: who is alive, who is late, who is gone.
+//!
+//! Pure: `std` and `serde` only. No runtime, no socket, no screen and no clock
+//! of its own; time is always an argument. Everything here can be tested by
+//! calling it.
+
+pub mod command;
+pub mod event;
+pub mod pulse;
+pub mod reason;
+pub mod registry;
+pub mod row;
+pub mod settings;
+pub mod span;
+pub mod view;
+
+pub use event::{Event, EventKind, Who};
+pub use pulse::Pulse;
+pub use reason::{Departure, Reason};
+pub use registry::Registry;
+pub use row::{Claim, ConnNo, Profile, RowKey, State};
+pub use settings::{Revision, Settings, SettingsError};

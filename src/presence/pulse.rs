@@ -1,0 +1,228 @@
+//! One client's signs of life, written by its session and read by the judge.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::settings::Revision;
+
+/// When a client was last heard, and how it is doing.
+///
+/// A session is the only writer of everything but the late mark; the hub reads
+/// it on its sweeps. Beats therefore cross no channel and take no lock: with
+/// beats in the hub's inbox a starved machine would stall joins behind them.
+#[derive(Debug)]
+pub struct Pulse {
+    since: Instant,
+    /// Microseconds from `since` to the last sign of life.
+    seen_us: AtomicU64,
+    beats: AtomicU32,
+    /// Microseconds plus one; 0 is "not measured yet".
+    rtt_us: AtomicU32,
+    rev: AtomicU32,
+    late: AtomicBool,
+    strip: AtomicU64,
+}
+
+/// The last beats of a client, oldest first: two bits each, the newest lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BeatStrip(pub u64);
+
+/// How one expected beat went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beat {
+    /// It came within 1.5 intervals of the one before.
+    OnTime,
+    /// It came, but later than that.
+    Late,
+    /// It never came.
+    Missed,
+}
+
+/// How many beats a [`BeatStrip`] remembers.
+pub const STRIP_BEATS: u32 = 32;
+
+impl BeatStrip {
+    /// Returns the strip with one more beat at its end.
+    #[must_use]
+    pub fn with(self, beat: Beat) -> Self {
+        let bits = match beat {
+            Beat::OnTime => 1,
+            Beat::Late => 2,
+            Beat::Missed => 3,
+        };
+        Self(self.0 << 2 | bits)
+    }
+
+    /// Yields the remembered beats, oldest first.
+    pub fn iter(self) -> impl Iterator<Item = Beat> {
+        (0..STRIP_BEATS).rev().filter_map(move |at| match self.0 >> (2 * at) & 3 {
+            1 => Some(Beat::OnTime),
+            2 => Some(Beat::Late),
+            3 => Some(Beat::Missed),
+            _ => None,
+        })
+    }
+}
+
+impl Pulse {
+    /// Starts a pulse with its first sign of life at `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            seen_us: AtomicU64::new(0),
+            beats: AtomicU32::new(0),
+            rtt_us: AtomicU32::new(0),
+            rev: AtomicU32::new(0),
+            late: AtomicBool::new(false),
+            strip: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes a sign of life; returns whether the client had been marked late, so that the hub must be told.
+    #[must_use]
+    pub fn touch(&self, now: Instant) -> bool {
+        let us = now.saturating_duration_since(self.since).as_micros();
+        self.seen_us.store(u64::try_from(us).unwrap_or(u64::MAX), Relaxed);
+        // Reading first keeps the common case free of a locked instruction.
+        self.late.load(Relaxed) && self.late.swap(false, Relaxed)
+    }
+
+    /// Counts a ping that came `gap` after the sign of life before it, against the agreed `interval`.
+    pub fn beat(&self, gap: Duration, interval: Duration) {
+        self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
+        let mut strip = BeatStrip(self.strip.load(Relaxed));
+        for _ in 0..missed_beats(gap, interval).min(STRIP_BEATS) {
+            strip = strip.with(Beat::Missed);
+        }
+        let on_time = gap <= interval + interval / 2;
+        strip = strip.with(if on_time { Beat::OnTime } else { Beat::Late });
+        self.strip.store(strip.0, Relaxed);
+    }
+
+    /// Returns when the client was last heard.
+    #[must_use]
+    pub fn last_seen(&self) -> Instant {
+        self.since + Duration::from_micros(self.seen_us.load(Relaxed))
+    }
+
+    /// Marks the client late, unless it was heard since `last_seen`; returns whether the mark stands.
+    #[must_use]
+    pub fn mark_late(&self, last_seen: Instant) -> bool {
+        self.late.store(true, Relaxed);
+        // A beat between the judge's look and the mark would go unnoticed: look again.
+        if self.last_seen() > last_seen {
+            self.late.store(false, Relaxed);
+            return false;
+        }
+        true
+    }
+
+    /// Notes a round trip measured by the client, or by a probe.
+    pub fn set_rtt(&self, rtt: Duration) {
+        let us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
+        self.rtt_us.store(us.saturating_add(1), Relaxed);
+    }
+
+    /// Returns the last measured round trip.
+    #[must_use]
+    pub fn rtt(&self) -> Option<Duration> {
+        let us = self.rtt_us.load(Relaxed).checked_sub(1)?;
+        Some(Duration::from_micros(us.into()))
+    }
+
+    /// Notes the settings revision the client says it follows.
+    pub fn set_revision(&self, rev: Revision) {
+        self.rev.store(rev.0, Relaxed);
+    }
+
+    /// Returns the settings revision the client last acknowledged; 0 for none.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        Revision(self.rev.load(Relaxed))
+    }
+
+    /// Returns how many pings have come.
+    #[must_use]
+    pub fn beats(&self) -> u32 {
+        self.beats.load(Relaxed)
+    }
+
+    /// Returns how the last beats went.
+    #[must_use]
+    pub fn strip(&self) -> BeatStrip {
+        BeatStrip(self.strip.load(Relaxed))
+    }
+}
+
+/// Returns how many beats an `interval` would have brought inside `gap` that did not come.
+#[must_use]
+pub fn missed_beats(gap: Duration, interval: Duration) -> u32 {
+    let whole = gap.as_micros() / interval.as_micros().max(1);
+    u32::try_from(whole).unwrap_or(u32::MAX).saturating_sub(1)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_touch_moves_the_last_sign_of_life() {
+        let start = Instant::now();
+        let pulse = Pulse::new(start);
+        assert_eq!(pulse.last_seen(), start);
+        let later = start + Duration::from_millis(1_500);
+        assert!(!pulse.touch(later));
+        assert_eq!(pulse.last_seen(), later);
+    }
+
+    #[test]
+    fn a_late_mark_is_reported_by_the_next_touch_and_only_by_it() {
+        let start = Instant::now();
+        let pulse = Pulse::new(start);
+        assert!(pulse.mark_late(start));
+        assert!(pulse.touch(start + Duration::from_secs(1)));
+        assert!(!pulse.touch(start + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_late_mark_does_not_stand_against_a_beat_the_judge_had_not_seen() {
+        let start = Instant::now();
+        let pulse = Pulse::new(start);
+        let _ = pulse.touch(start + Duration::from_secs(1));
+        assert!(!pulse.mark_late(start));
+        assert!(!pulse.touch(start + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_strip_shows_what_was_late_and_what_never_came() {
+        let pulse = Pulse::new(Instant::now());
+        let second = Duration::from_secs(1);
+        pulse.beat(second, second);
+        pulse.beat(second * 8 / 5, second);
+        pulse.beat(second * 3, second);
+        let beats: Vec<_> = pulse.strip().iter().collect();
+        use Beat::{Late, Missed, OnTime};
+        assert_eq!(beats, [OnTime, Late, Missed, Missed, Late]);
+        assert_eq!(pulse.beats(), 3);
+    }
+
+    #[test]
+    fn the_strip_forgets_the_oldest() {
+        let mut strip = BeatStrip::default().with(Beat::Missed);
+        for _ in 0..STRIP_BEATS {
+            strip = strip.with(Beat::OnTime);
+        }
+        assert!(strip.iter().all(|beat| beat == Beat::OnTime));
+        assert_eq!(strip.iter().count(), 32);
+    }
+
+    #[test]
+    fn an_rtt_of_zero_is_a_measurement() {
+        let pulse = Pulse::new(Instant::now());
+        assert_eq!(pulse.rtt(), None);
+        pulse.set_rtt(Duration::ZERO);
+        assert_eq!(pulse.rtt(), Some(Duration::ZERO));
+    }
+}

@@ -1,0 +1,256 @@
+//! The read model: what a screen of any kind sees of a fleet.
+//!
+//! A screen says which window it shows; the owner of the rows answers with
+//! the counts and only those rows. What it costs follows what is visible.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::event::Event;
+use super::pulse::BeatStrip;
+use super::reason::Departure;
+use super::row::{Counts, RowKey, State, Tag};
+use super::settings::{Revision, Settings};
+
+/// By which column rows are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sort {
+    /// Problems first: unacknowledged departures, other failures, late (least time left first), online, left, offline.
+    #[default]
+    State,
+    /// By name.
+    Name,
+    /// By address.
+    Address,
+    /// By age of the last sign of life, youngest first.
+    LastPing,
+    /// By time left, shortest first.
+    TimesOut,
+    /// By round trip, shortest first.
+    Rtt,
+    /// By length of the session, longest first.
+    Up,
+}
+
+/// Which rows a screen shows, and in which order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Window {
+    /// The column to order by.
+    pub sort: Sort,
+    /// The other way round.
+    pub reversed: bool,
+    /// Keep the order of the last answer (an operator is moving through it).
+    pub hold_order: bool,
+    /// Only rows whose name, id, address, user or tags contain this, whatever the case; empty for all.
+    pub filter: String,
+    /// Only rows in these states; empty for all.
+    pub states: Vec<State>,
+    /// How many rows to skip.
+    pub offset: usize,
+    /// How many rows fit.
+    pub height: usize,
+    /// The selected row, whose details and position are wanted wherever it is.
+    pub selected: Option<RowKey>,
+    /// How many of the newest events are wanted.
+    pub events: usize,
+}
+
+/// One answer: everything a screen needs for its next frames.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// When it was taken.
+    pub at: Instant,
+    /// How many rows are in each state.
+    pub counts: Counts,
+    /// How many connections have not registered yet.
+    pub connecting: usize,
+    /// How many clients may be registered at once; 0 when that is not known.
+    pub max_clients: usize,
+    /// The settings in force.
+    pub settings: Settings,
+    /// Their revision.
+    pub rev: Revision,
+    /// How many clients that can acknowledge settings follow this revision, and how many such clients there are.
+    pub acked: (usize, usize),
+    /// How many rows pass the filter.
+    pub matched: usize,
+    /// How many rows were skipped; less than asked for when there are not that many.
+    pub offset: usize,
+    /// The rows of the window, in order.
+    pub rows: Vec<RowView>,
+    /// The selected row, if it still exists.
+    pub selected: Option<Selected>,
+    /// Departures nobody has acknowledged.
+    pub alerts: Alerts,
+    /// The newest events, oldest first.
+    pub events: Vec<Arc<Event>>,
+}
+
+/// The selected row, whether it is inside the window or not.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    /// Its place among the matching rows; `None` when the filter hides it.
+    pub position: Option<usize>,
+    /// The row itself.
+    pub row: RowView,
+}
+
+/// Departures that wait for an operator's acknowledgement.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts {
+    /// How many there are.
+    pub unacked: usize,
+    /// The newest few, newest first.
+    pub newest: Vec<Alert>,
+    /// Set when so many went at once that one cause is likely.
+    pub mass: Option<MassTimeout>,
+}
+
+/// One unacknowledged departure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// The row.
+    pub row: RowKey,
+    /// Its name.
+    pub label: Arc<str>,
+    /// Its address.
+    pub peer: Option<SocketAddr>,
+    /// Since when it is gone.
+    pub since: Instant,
+    /// Why.
+    pub departure: Departure,
+}
+
+/// Many clients went silent together: the cause is probably here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MassTimeout {
+    /// How many went.
+    pub clients: usize,
+    /// Of how many that were there.
+    pub of: usize,
+    /// Within how long.
+    pub within: Duration,
+}
+
+/// One row, ready to draw. Ages and countdowns are instants: the screen counts for itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowView {
+    /// Which row.
+    pub key: RowKey,
+    /// Its state.
+    pub state: State,
+    /// Its name, or its claim.
+    pub label: Arc<str>,
+    /// Its identity, or a made-up one that starts with `~`.
+    pub id: Arc<str>,
+    /// Where it really comes from; `None` if it was never seen.
+    pub peer: Option<SocketAddr>,
+    /// The address it claims.
+    pub claim: Option<String>,
+    /// Whether that address differs from the real one.
+    pub claim_differs: bool,
+    /// The person it belongs to.
+    pub user: Option<Arc<str>>,
+    /// Which of the person's devices it is.
+    pub device: Option<Arc<str>>,
+    /// Operating system and architecture.
+    pub platform: Option<Arc<str>>,
+    /// Labels.
+    pub tags: Vec<Tag>,
+    /// Protocol version: 0 for a legacy client.
+    pub version: u8,
+    /// When it was last heard.
+    pub last_seen: Option<Instant>,
+    /// When it will be declared gone unless heard before; `None` when gone.
+    pub deadline: Option<Instant>,
+    /// The timeout that deadline comes from.
+    pub timeout: Duration,
+    /// Its last round trip.
+    pub rtt: Option<Duration>,
+    /// Start of its session.
+    pub up_since: Option<Instant>,
+    /// How its last beats went.
+    pub strip: BeatStrip,
+    /// How many pings have come in this session.
+    pub beats: u32,
+    /// How many sessions it has had.
+    pub sessions: u32,
+    /// When and why it went; `None` while it is here.
+    pub gone: Option<(Instant, Departure)>,
+    /// Whether an operator has acknowledged the departure.
+    pub acked: bool,
+    /// Whether it changes state too often to be trusted.
+    pub flapping: bool,
+    /// When its state last changed, for the short pulse on the screen.
+    pub changed: Instant,
+}
+
+/// What a client knows of its own connection, for the `join` screen.
+#[derive(Debug, Clone)]
+pub struct Uplink {
+    /// The server as the person wrote it.
+    pub server: String,
+    /// The address it resolved to, once connected.
+    pub address: Option<SocketAddr>,
+    /// What this client is called.
+    pub name: String,
+    /// Its identity.
+    pub id: String,
+    /// How the connection stands.
+    pub link: Link,
+    /// Whether the server is a base server, which sets nothing and never says welcome.
+    pub legacy: bool,
+    /// The settings in force, and when the server last changed them.
+    pub settings: Settings,
+    /// What they were before that, and when they came.
+    pub changed: Option<(Settings, Instant)>,
+    /// When the next ping is due.
+    pub next_ping: Option<Instant>,
+    /// When the last ping went out: the server drops us one timeout after it.
+    pub last_ping: Option<Instant>,
+    /// When anything was last received.
+    pub last_heard: Option<Instant>,
+    /// Whether heartbeats are held back.
+    pub holding: bool,
+    /// Round trips of the last beats, oldest first, at most 120; `None` for a beat that was not answered.
+    pub rtts: Vec<Option<Duration>>,
+    /// Pings sent in this process.
+    pub sent: u64,
+    /// Pings answered.
+    pub answered: u64,
+    /// Pings that will not be answered any more.
+    pub unanswered: u64,
+    /// How often the connection was re-established.
+    pub reconnects: u32,
+    /// The last loss: when, why, and how long it took to come back, if it did.
+    pub last_loss: Option<(Instant, String, Option<Duration>)>,
+    /// The note this client shows to others.
+    pub note: String,
+}
+
+/// How a client's connection stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Link {
+    /// Connecting, the attempt's number since the last success.
+    Connecting(u32),
+    /// Registered since this instant.
+    Online(Instant),
+    /// Registered since the first instant, but the oldest unanswered ping went out at the second.
+    Late(Instant, Instant),
+    /// No connection; the next attempt is made at `retry_at`, `wait` after the loss.
+    Offline {
+        /// Since when.
+        since: Instant,
+        /// Why.
+        cause: String,
+        /// When the next attempt is due.
+        retry_at: Instant,
+        /// How long the whole wait is.
+        wait: Duration,
+        /// Which attempt that will be.
+        attempt: u32,
+    },
+    /// Ended for good, with the server's last word.
+    Ended(String),
+}

@@ -1,0 +1,18 @@
+//! The wire: presence protocol v1, as `docs/protocol.md` describes it.
+//!
+//! Bytes become lines in [`codec`], lines become messages in [`message`], and
+//! every text a peer sends is made harmless once, here, by [`clean`].
+
+pub mod clean;
+pub mod codec;
+pub mod entry;
+pub mod message;
+pub mod register;
+
+pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};
+pub use entry::{Entry, Parted};
+pub use message::{Chat, ClientMessage, DecodeError, ErrorCode, Ping, ServerMessage, Update, Welcome};
+pub use register::{Identity, Register, Registration};
+
+/// The protocol version this program speaks.
+pub const VERSION: u8 = 1;
