@@ -13,10 +13,11 @@ pub mod row;
 pub mod settings;
 pub mod span;
 pub mod view;
+pub mod viewer;
 
 pub use event::{Event, EventKind, Who};
 pub use pulse::Pulse;
 pub use reason::{Departure, Reason};
 pub use registry::Registry;
-pub use row::{Claim, ConnNo, Profile, RowKey, State};
+pub use row::{Claim, ConnNo, Identity, Profile, RowKey, State};
 pub use settings::{Revision, Settings, SettingsError};

@@ -203,8 +203,7 @@ mod tests {
         pulse.beat(second * 8 / 5, second);
         pulse.beat(second * 3, second);
         let beats: Vec<_> = pulse.strip().iter().collect();
-        use Beat::{Late, Missed, OnTime};
-        assert_eq!(beats, [OnTime, Late, Missed, Missed, Late]);
+        assert_eq!(beats, [Beat::OnTime, Beat::Late, Beat::Missed, Beat::Missed, Beat::Late]);
         assert_eq!(pulse.beats(), 3);
     }
 

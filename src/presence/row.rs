@@ -51,6 +51,17 @@ pub struct Profile {
     pub tags: Vec<Tag>,
 }
 
+/// One claim to an identity; of two, the one with the higher (generation, attempt) wins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Stable across restarts.
+    pub id: Arc<str>,
+    /// Grows with every process start.
+    pub generation: u64,
+    /// Grows with every connection attempt of the process.
+    pub attempt: u64,
+}
+
 /// The five states a row can be shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {

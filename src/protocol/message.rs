@@ -620,8 +620,8 @@ mod tests {
             let ClientMessage::Ping(ping) = client(&format!(r#"{{"type":"ping","t":{t}}}"#)).unwrap() else {
                 panic!()
             };
-            let pong = ServerMessage::Pong(Pong { t: ping.t, ..Pong::default() }).encode();
-            assert_eq!(String::from_utf8(pong).unwrap(), format!("{{\"type\":\"pong\",\"t\":{t}}}\n"));
+            let echo = ServerMessage::Pong(Pong { t: ping.t, ..Pong::default() }).encode();
+            assert_eq!(String::from_utf8(echo).unwrap(), format!("{{\"type\":\"pong\",\"t\":{t}}}\n"));
         }
     }
 

@@ -12,7 +12,7 @@ pub mod register;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};
 pub use entry::{Entry, Parted};
 pub use message::{Chat, ClientMessage, DecodeError, ErrorCode, Ping, ServerMessage, Update, Welcome};
-pub use register::{Identity, Register, Registration};
+pub use register::{Register, Registration};
 
 /// The protocol version this program speaks.
 pub const VERSION: u8 = 1;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
 use super::clean;
-use crate::presence::row::{Claim, Profile, Tag};
+use crate::presence::row::{Claim, Identity, Profile, Tag};
 
 /// The longest host name DNS allows, and so the longest address claim.
 const CLAIM_BYTES_MAX: usize = 253;
@@ -132,17 +132,6 @@ pub struct Registration {
     pub wants_roster: bool,
     /// The secret of its last welcome.
     pub resume: Option<Arc<str>>,
-}
-
-/// One claim to an identity; of two, the one with the higher (generation, attempt) wins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Stable across restarts.
-    pub id: Arc<str>,
-    /// Grows with every process start.
-    pub generation: u64,
-    /// Grows with every connection attempt of the process.
-    pub attempt: u64,
 }
 
 /// What is wrong with a `register` or an `update` that is otherwise well-formed.

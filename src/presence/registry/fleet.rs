@@ -1,0 +1,108 @@
+//! The registry as a fleet to look at.
+
+use super::{Registry, Row, Standing};
+use crate::presence::row::RowKey;
+use crate::presence::view::{Alert, Alerts, RowView};
+use crate::presence::viewer::{Fleet, Glance};
+
+impl Fleet for Registry {
+    fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
+        for (&key, row) in &self.rows {
+            visit(self.glance(key, row));
+        }
+    }
+
+    fn row(&self, key: RowKey) -> Option<RowView> {
+        let row = self.rows.get(&key)?;
+        let glance = self.glance(key, row);
+        let (pulse, gone) = match &row.standing {
+            Standing::Here(conn) => (&self.live.get(conn)?.pulse, None),
+            Standing::Gone(gone) => (&gone.pulse, Some((gone.at, gone.departure.clone()))),
+        };
+        let claim = row.claim.to_string();
+        Some(RowView {
+            key,
+            state: glance.state,
+            label: row.label.clone(),
+            id: row.id.clone(),
+            peer: Some(row.peer),
+            claim_differs: *row.claim.ip != *row.peer.ip().to_canonical().to_string(),
+            claim: Some(claim),
+            user: row.profile.user.clone(),
+            device: row.profile.device.clone(),
+            platform: row.profile.platform.clone(),
+            tags: row.profile.tags.clone(),
+            version: row.version,
+            last_seen: glance.last_seen,
+            deadline: glance.deadline,
+            timeout: self.settings.timeout(),
+            rtt: glance.rtt,
+            up_since: glance.up_since,
+            strip: pulse.strip(),
+            beats: pulse.beats(),
+            sessions: row.sessions,
+            gone,
+            acked: glance.acked,
+            flapping: false,
+            changed: row.changed,
+        })
+    }
+}
+
+impl Registry {
+    fn glance<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
+        let mut glance = Glance {
+            key,
+            state: self.state_of(row),
+            acked: false,
+            label: &row.label,
+            id: &row.id,
+            peer: Some(row.peer),
+            user: row.profile.user.as_deref(),
+            tags: &row.profile.tags,
+            last_seen: None,
+            deadline: None,
+            rtt: None,
+            up_since: None,
+            gone_at: None,
+        };
+        match &row.standing {
+            Standing::Here(conn) => {
+                if let Some(live) = self.live.get(conn) {
+                    glance.last_seen = Some(live.pulse.last_seen());
+                    glance.deadline = live.heard().checked_add(self.settings.timeout());
+                    glance.rtt = live.pulse.rtt();
+                    glance.up_since = Some(live.since);
+                }
+            }
+            Standing::Gone(gone) => {
+                glance.last_seen = Some(gone.last_seen);
+                glance.gone_at = Some(gone.at);
+                glance.acked = gone.alert.is_none();
+            }
+        }
+        glance
+    }
+
+    /// Returns the failures nobody has acknowledged.
+    #[must_use]
+    pub fn alerts(&self) -> Alerts {
+        let alert = |key: RowKey| {
+            let row = self.rows.get(&key)?;
+            let Standing::Gone(gone) = &row.standing else { return None };
+            let departure = gone.departure.clone();
+            Some(Alert {
+                row: key,
+                label: row.label.clone(),
+                peer: Some(row.peer),
+                since: gone.at,
+                departure,
+            })
+        };
+        Alerts {
+            unacked: self.alerts.len(),
+            newest: self.alerts.newest().filter_map(alert).collect(),
+            mass: self.alerts.mass(self.settings.timeout(), self.live.len()),
+        }
+    }
+}

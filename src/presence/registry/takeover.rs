@@ -1,0 +1,79 @@
+//! When one identity has two claimants: who stays.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Newcomer, Refusal};
+use crate::presence::row::Identity;
+
+/// Takeovers of one identity within this span count towards a conflict.
+const CONFLICT_SPAN: Duration = Duration::from_mins(1);
+/// The takeover that makes it one, when two addresses are involved.
+const CONFLICT_TAKEOVERS: usize = 3;
+
+/// What a row remembers of its claimants, so that two of them can be told apart.
+#[derive(Debug, Clone)]
+pub(super) struct Tenure {
+    /// Which life of the client, and which of its connections, holds or held the row last.
+    pub(super) holder: Identity,
+    /// What proves that a newcomer is that same client.
+    pub(super) secret: Arc<str>,
+    /// When the row was taken over lately, and from where to where.
+    takeovers: VecDeque<(Instant, IpAddr, IpAddr)>,
+}
+
+impl Tenure {
+    pub(super) fn new(holder: Identity, secret: Arc<str>) -> Self {
+        Self { holder, secret, takeovers: VecDeque::new() }
+    }
+
+    /// Decides whether `newcomer` may take the row from a holder that is still connected.
+    ///
+    /// The higher (generation, attempt) wins. A holder that is still fresh can
+    /// only be replaced by who knows its secret. The third takeover within a
+    /// minute between two addresses is two machines with one identity (a
+    /// cloned disk, say): the holder stays.
+    pub(super) fn judge(
+        &mut self,
+        now: Instant,
+        holder_peer: SocketAddr,
+        holder_is_fresh: bool,
+        identity: &Identity,
+        newcomer: &Newcomer,
+    ) -> Result<(), Refusal> {
+        let rank = |of: &Identity| (of.generation, of.attempt);
+        if rank(identity) <= rank(&self.holder) {
+            return Err(Refusal::StaleGeneration);
+        }
+        let proven = newcomer.resume.as_ref().is_some_and(|secret| *secret == self.secret);
+        if holder_is_fresh && !proven {
+            return Err(Refusal::InUse { holder: holder_peer });
+        }
+        while self
+            .takeovers
+            .front()
+            .is_some_and(|&(at, ..)| now.saturating_duration_since(at) > CONFLICT_SPAN)
+        {
+            self.takeovers.pop_front();
+        }
+        self.takeovers.push_back((now, holder_peer.ip(), newcomer.peer.ip()));
+        let two_addresses = self.takeovers.iter().any(|&(_, from, to)| from != to);
+        if self.takeovers.len() >= CONFLICT_TAKEOVERS && two_addresses {
+            self.takeovers.pop_front();
+            return Err(Refusal::Conflict { holder: holder_peer });
+        }
+        Ok(())
+    }
+
+    /// Hands the row to `holder`; a client that proved itself keeps its secret.
+    ///
+    /// Were the secret new each time, a welcome lost on the way would lock the client out.
+    pub(super) fn pass_to(&mut self, holder: Identity, newcomer: &Newcomer) {
+        self.holder = holder;
+        if newcomer.resume.as_ref() != Some(&self.secret) {
+            self.secret = newcomer.fresh_secret.clone();
+        }
+    }
+}
