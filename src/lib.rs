@@ -1,4 +1,6 @@
 //! presence-tui: keeps long-lived TCP connections honest.
 
+pub mod net;
 pub mod presence;
 pub mod protocol;
+pub mod server;

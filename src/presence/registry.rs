@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -618,6 +619,12 @@ impl Registry {
         std::mem::take(&mut self.events)
     }
 
+    /// Returns the number of the last event, taken or not.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.last_event
+    }
+
     /// Returns the settings in force.
     #[must_use]
     pub fn settings(&self) -> Settings {
@@ -670,6 +677,14 @@ impl Registry {
     /// Yields everybody who is here, in the order they joined.
     pub fn live_rows(&self) -> impl Iterator<Item = LiveRow<'_>> {
         self.live.values().filter_map(|live| self.live_row(live.row))
+    }
+
+    /// Yields who is here and joined after the connection `after`, in order.
+    pub fn live_rows_after(&self, after: Option<ConnNo>) -> impl Iterator<Item = (ConnNo, LiveRow<'_>)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.live
+            .range((from, Bound::Unbounded))
+            .filter_map(|(&conn, live)| Some((conn, self.live_row(live.row)?)))
     }
 
     /// Returns how many clients that acknowledge settings follow the newest revision, and how many there are.

@@ -177,7 +177,7 @@ mod tests {
     fn limits_are_inclusive() {
         assert!(Settings::new(INTERVAL_MIN, INTERVAL_MIN * 2).is_ok());
         assert!(Settings::new(INTERVAL_MAX, TIMEOUT_MAX).is_ok());
-        let below = INTERVAL_MIN - Duration::from_nanos(1);
+        let below = INTERVAL_MIN.checked_sub(Duration::from_nanos(1)).unwrap();
         assert_eq!(Settings::new(below, secs(9)), Err(SettingsError::IntervalTooShort(below)));
         let above = INTERVAL_MAX + Duration::from_nanos(1);
         assert_eq!(Settings::new(above, secs(9000)), Err(SettingsError::IntervalTooLong(above)));

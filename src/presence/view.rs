@@ -87,8 +87,25 @@ pub struct View {
     pub events: Vec<Arc<Event>>,
 }
 
+impl View {
+    /// Tells whether a screen would show the same for both; when they were taken does not count.
+    #[must_use]
+    pub fn looks_like(&self, other: &Self) -> bool {
+        let newest = |view: &Self| (view.events.len(), view.events.last().map(|event| event.seq));
+        let numbers = |view: &Self| {
+            (view.counts, view.connecting, view.max_clients, view.matched, view.offset, view.acked)
+        };
+        numbers(self) == numbers(other)
+            && (self.settings, self.rev) == (other.settings, other.rev)
+            && newest(self) == newest(other)
+            && self.alerts == other.alerts
+            && self.selected == other.selected
+            && self.rows == other.rows
+    }
+}
+
 /// The selected row, whether it is inside the window or not.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Selected {
     /// Its place among the matching rows; `None` when the filter hides it.
     pub position: Option<usize>,
@@ -97,7 +114,7 @@ pub struct Selected {
 }
 
 /// Departures that wait for an operator's acknowledgement.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Alerts {
     /// How many there are.
     pub unacked: usize,

@@ -25,7 +25,7 @@ pub fn line(text: &str, bytes_max: usize) -> String {
     bounded(text, bytes_max, usize::MAX)
 }
 
-/// Returns a text that may have line breaks and tabs, and is otherwise as clean as a [`line`].
+/// Returns a text that may have line breaks and tabs, and is otherwise as clean as a [`line()`].
 #[must_use]
 pub fn paragraph(text: &str) -> String {
     text.chars().map(|c| if matches!(c, '\n' | '\t') { c } else { harmless(c) }).collect()

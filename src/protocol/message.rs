@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::clean;
 use super::entry::{Entry, Parted};
 use super::register::{self, Invalid, Register, Tags};
 use crate::presence::row::Profile;
@@ -111,6 +112,20 @@ pub struct Chat {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+}
+
+impl Chat {
+    /// Returns the chat as it may be passed on: its texts made harmless and bounded, and `now` in place of a missing time.
+    #[must_use]
+    pub fn cleaned(self, now: impl FnOnce() -> String) -> Self {
+        let short = |text: &str| clean::line(text, clean::NAME_BYTES_MAX);
+        Self {
+            message: clean::paragraph(&self.message),
+            timestamp: Some(self.timestamp.map_or_else(now, |text| short(&text))),
+            channel: Some(self.channel.map_or_else(|| "general".to_owned(), |text| short(&text))),
+            ..self
+        }
+    }
 }
 
 /// What a server says.

@@ -1,0 +1,532 @@
+//! The one task that owns the registry: it hears, judges and publishes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::answers;
+use super::fanout::{Audience, Fanout};
+use super::link::Link;
+use super::rules::Rules;
+use super::screen::Screen;
+use super::session::Ended;
+use crate::presence::command::Command;
+use crate::presence::event::Origin;
+use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
+use crate::presence::view::View;
+use crate::presence::{ConnNo, Departure, Event, EventKind, Pulse, Reason, Settings};
+use crate::protocol::message::{Config, ServerInfo, You, millis};
+use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
+
+/// How many messages may wait for the hub; a session that finds it full waits its turn.
+const INBOX: usize = 4_096;
+/// How many of them are heard before it looks at the clock again.
+const HEARD_AT_ONCE: usize = 256;
+/// The least time between two sweeps.
+const SWEEP_PERIOD: Duration = Duration::from_millis(5);
+/// Clients asked to leave, or to come back, per second: a herd is let through a gate.
+pub const HERD_PER_S: u32 = 500;
+/// Over how long even a small fleet spreads its first reconnect.
+const SPREAD_MIN: Duration = Duration::from_millis(500);
+/// How long a drain may take in all; a stop must be over within five seconds.
+const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// How long drained clients have to close after the last slot.
+const DRAIN_GRACE: Duration = Duration::from_millis(500);
+/// How many refusals a second are told one by one; a herd at a closed door must not fill the disk.
+const REFUSALS_TOLD_PER_S: u32 = 10;
+
+/// What the hub is told.
+#[derive(Debug)]
+pub(crate) enum ToHub {
+    /// A client wants in.
+    Join(Box<Knock>),
+    /// A client was turned away before it could knock.
+    Refused { peer: SocketAddr, code: ErrorCode, message: String },
+    /// A second `register` on one connection.
+    Reclaim(ConnNo, Box<Registration>),
+    /// New details.
+    Update(ConnNo, Box<Update>),
+    /// A client that was marked late was heard.
+    Woke(ConnNo),
+    /// A conversation is over.
+    Closed(ConnNo, Departure),
+    /// A line for everybody.
+    Chat(ConnNo, Box<Chat>),
+    /// A subscriber missed something after this revision.
+    Sync(ConnNo, u64),
+    /// A subscriber is ready for more of its snapshot.
+    NextPage(ConnNo),
+    /// Everything clients sent before this instant has been read.
+    Heard(Instant),
+    /// An operator's wish.
+    Command(Command),
+    /// Settings and limits as the configuration file has them now.
+    Reload(Settings, Limits, Duration),
+    /// Something the listener has to say.
+    Note(EventKind),
+}
+
+/// A newcomer and the way to answer it.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    newcomer: Newcomer,
+    wants_roster: bool,
+    link: Arc<Link>,
+    reply: oneshot::Sender<Result<Welcomed, Ended>>,
+}
+
+/// What a session needs once its client is in.
+#[derive(Debug)]
+pub(crate) struct Welcomed {
+    pub(crate) conn: ConnNo,
+    pub(crate) welcome: Welcome,
+}
+
+/// What sessions and the listener know of the hub.
+#[derive(Debug, Clone)]
+pub(crate) struct HubHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inbox: mpsc::Sender<ToHub>,
+    rules: Rules,
+}
+
+impl HubHandle {
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.
+    pub(crate) async fn send(&self, message: ToHub) {
+        let _ = self.0.inbox.send(message).await; // A stopped hub needs to know nothing more.
+    }
+
+    /// Asks for a client to be let in.
+    pub(crate) async fn join(
+        &self,
+        peer: SocketAddr,
+        registration: Registration,
+        pulse: Arc<Pulse>,
+        link: Arc<Link>,
+    ) -> Result<Welcomed, Ended> {
+        let (reply, answer) = oneshot::channel();
+        let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
+        let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
+        let newcomer =
+            Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+fn stopping() -> Ended {
+    Ended::told(ErrorCode::Draining, "the server is stopping", Some(5_000))
+}
+
+/// Returns a text that nobody can guess: `bytes` random bytes in base 32.
+fn random_text(bytes: usize) -> Arc<str> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = vec![0; bytes];
+    if getrandom::fill(&mut random).is_err() {
+        random.fill_with(|| fastrand::u8(..)); // Without a source of secrets an identity is still unique.
+    }
+    let mut text = String::with_capacity(bytes * 8 / 5 + 1);
+    let (mut bits, mut held) = (0u16, 0);
+    for byte in random {
+        bits = bits << 8 | u16::from(byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            text.push(char::from(ALPHABET[usize::from(bits >> held & 31)]));
+        }
+    }
+    text.into()
+}
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What `welcome` calls this server.
+    pub name: String,
+    /// Interval and timeout.
+    pub settings: Settings,
+    /// How many may be here.
+    pub limits: Limits,
+    /// How long a connection may take to register.
+    pub register_timeout: Duration,
+}
+
+/// What a server did in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Sessions that registered.
+    pub sessions: u64,
+    /// Sessions that timed out.
+    pub timed_out: u64,
+    /// Events that a subscriber was too slow to take.
+    pub events_dropped: u64,
+    /// Connections that did not end in time.
+    pub left_behind: usize,
+}
+
+/// The owner of the registry.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    registry: Registry,
+    fanout: Fanout,
+    handle: HubHandle,
+    inbox: mpsc::Receiver<ToHub>,
+    subscribers: Vec<mpsc::Sender<Arc<Event>>>,
+    screen: Screen,
+    canary: Arc<Notify>,
+    /// When somebody's silence may be over the line; `None` while nobody is here or was.
+    judge_at: Option<Instant>,
+    /// The canary was asked and has not answered.
+    listening: bool,
+    /// When the drain ends, once it has begun.
+    drained_at: Option<Instant>,
+    refusals: Throttle,
+    name: String,
+    summary: Summary,
+}
+
+/// Tells so many a second one by one, and counts the rest.
+#[derive(Debug, Default)]
+struct Throttle {
+    second: Option<Instant>,
+    told: u32,
+    untold: u32,
+}
+
+impl Hub {
+    /// Makes a hub, the handle for its sessions, and the bell that wakes its canary.
+    pub(crate) fn new(options: Options) -> (Self, HubHandle, Arc<Notify>) {
+        let Options { name, settings, limits, register_timeout } = options;
+        let registry = Registry::new(settings, limits);
+        let (tx, inbox) = mpsc::channel(INBOX);
+        let rules = Rules::new(registry.revision(), settings, register_timeout);
+        let handle = HubHandle(Arc::new(Shared { inbox: tx, rules }));
+        let canary = Arc::new(Notify::new());
+        let hub = Self {
+            registry,
+            fanout: Fanout::default(),
+            handle: handle.clone(),
+            inbox,
+            subscribers: Vec::new(),
+            screen: Screen::default(),
+            canary: canary.clone(),
+            judge_at: None,
+            listening: false,
+            drained_at: None,
+            refusals: Throttle::default(),
+            name,
+            summary: Summary::default(),
+        };
+        (hub, handle, canary)
+    }
+
+    /// Returns every event from now on. A subscriber that does not keep up loses events, and the loss is counted.
+    pub(crate) fn subscribe(&mut self, capacity: usize) -> mpsc::Receiver<Arc<Event>> {
+        let (tx, rx) = mpsc::channel(capacity);
+        self.subscribers.push(tx);
+        rx
+    }
+
+    /// Returns the view a screen asks for with [`Command::Show`].
+    pub(crate) fn views(&mut self) -> watch::Receiver<Option<Arc<View>>> {
+        self.screen.attach()
+    }
+
+    /// Runs until it is cancelled and everybody has left, or has been given the time to.
+    pub(crate) async fn run(mut self, cancel: CancellationToken) -> Summary {
+        let mut heard = Vec::with_capacity(HEARD_AT_ONCE);
+        loop {
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled(), if self.drained_at.is_none() => self.begin_drain(now()),
+                _ = self.inbox.recv_many(&mut heard, HEARD_AT_ONCE) => {}
+                () = sleep_until(wake) => {}
+            }
+            let now = now();
+            for message in heard.drain(..) {
+                self.hear(now, message);
+            }
+            self.judge(now);
+            if self.publish(now) {
+                return self.summary;
+            }
+        }
+    }
+
+    /// Returns when there is something to do without being told.
+    fn next_wake(&self) -> Option<Instant> {
+        let judge_at = self.judge_at.filter(|_| !self.listening);
+        [judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn hear(&mut self, now: Instant, message: ToHub) {
+        match message {
+            ToHub::Join(knock) => self.join(now, *knock),
+            ToHub::Refused { peer, code, message } => self.refused(now, peer, code, message),
+            ToHub::Reclaim(conn, registration) => {
+                let Registration { claim, profile, .. } = *registration;
+                self.registry.update(now, conn, Some(claim), profile);
+            }
+            ToHub::Update(conn, update) => self.update(now, conn, *update),
+            ToHub::Woke(conn) => self.registry.woke(now, conn),
+            ToHub::Closed(conn, departure) => {
+                self.fanout.remove(conn);
+                self.depart(now, conn, departure);
+            }
+            ToHub::Chat(conn, chat) => self.chat(conn, *chat),
+            ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
+            ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
+            ToHub::Heard(until) => self.sweep(now, until),
+            ToHub::Command(command) => self.obey(now, command),
+            ToHub::Reload(settings, limits, register_timeout) => {
+                self.registry.set_limits(limits);
+                self.handle.rules().set_register_timeout(register_timeout);
+                self.set(now, settings, Origin::Reload);
+                self.judge_by(now);
+            }
+            ToHub::Note(kind) => self.registry.note(now, kind),
+        }
+    }
+
+    fn join(&mut self, now: Instant, knock: Knock) {
+        let Knock { newcomer, wants_roster, link, reply } = knock;
+        if self.drained_at.is_some() {
+            let _ = reply.send(Err(stopping())); // Gone already is as good as refused.
+            return;
+        }
+        let admission = match self.registry.join(now, &newcomer) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                let _ = reply.send(Err(answers::refusal(refusal))); // Likewise.
+                return;
+            }
+        };
+        self.summary.sessions += 1;
+        if let Some(replaced) = admission.replaced {
+            let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
+            self.fanout.kick(replaced, by);
+        }
+        let settings = self.registry.settings();
+        self.judge_by(now + settings.late_after().min(settings.timeout()));
+        let conn = admission.conn;
+        let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
+        if reply.send(Ok(welcomed)).is_err() {
+            return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
+        }
+        let audience = match newcomer.version {
+            0 => Audience::Legacy,
+            _ if wants_roster => Audience::Roster,
+            _ => Audience::Quiet,
+        };
+        self.fanout.add(now, conn, link, audience, &self.registry);
+    }
+
+    fn welcome(&self, newcomer: &Newcomer, admission: &Admission) -> Welcome {
+        let settings = self.registry.settings();
+        Welcome {
+            v: crate::protocol::VERSION,
+            id: admission.id.to_string(),
+            resume: admission.secret.to_string(),
+            you: You { ip: newcomer.peer.ip().to_string(), port: newcomer.peer.port() },
+            server: ServerInfo { name: self.name.clone(), version: env!("CARGO_PKG_VERSION").to_owned() },
+            rev: self.registry.revision().0,
+            interval_ms: millis(settings.interval()),
+            timeout_ms: millis(settings.timeout()),
+            spread_ms: self.spread_ms(),
+            clients: self.registry.counts().live(),
+            resumed_ms: admission.away.map(millis),
+        }
+    }
+
+    /// Returns over how long this fleet should spread its first reconnect.
+    fn spread_ms(&self) -> u64 {
+        let clients = u32::try_from(self.registry.counts().live()).unwrap_or(u32::MAX);
+        millis(SPREAD_MIN.max(Duration::from_secs(1) * clients / HERD_PER_S))
+    }
+
+    fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
+        let throttle = &mut self.refusals;
+        if throttle.second.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
+            let untold = std::mem::take(&mut throttle.untold);
+            (throttle.second, throttle.told) = (Some(now), 0);
+            if untold > 0 {
+                self.registry.note(now, EventKind::Notice(format!("{untold} more were refused")));
+            }
+        }
+        if self.refusals.told < REFUSALS_TOLD_PER_S {
+            self.refusals.told += 1;
+            self.registry.note(now, EventKind::Refused { peer, code: code.word(), message });
+        } else {
+            self.refusals.untold += 1;
+        }
+    }
+
+    fn update(&mut self, now: Instant, conn: ConnNo, update: Update) {
+        let Some((_, row)) = self.registry.row_of(conn) else { return };
+        let mut profile = row.profile.clone();
+        match update.apply(&mut profile) {
+            Ok(()) => self.registry.update(now, conn, None, profile),
+            Err(invalid) => {
+                let complaint = ServerMessage::error(ErrorCode::BadRequest, invalid.to_string(), None);
+                self.fanout.tell(conn, &complaint);
+            }
+        }
+    }
+
+    fn chat(&mut self, conn: ConnNo, chat: Chat) {
+        let Some((_, row)) = self.registry.row_of(conn) else { return };
+        let (from_ip, from_port) = (row.claim.ip.to_string(), row.claim.port);
+        self.fanout.tell_all(&ServerMessage::Chat(Chat { from_ip, from_port, ..chat.cleaned(wall_clock) }));
+    }
+
+    fn obey(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Show(window) => self.screen.show(window),
+            Command::Set(settings, origin) => self.set(now, settings, origin),
+            Command::Kick(row, block) => {
+                if let Some(span) = block {
+                    self.registry.block(row, now + span);
+                }
+                if let Some(conn) = self.registry.conn_of(row) {
+                    self.fanout.kick(conn, Reason::Kicked.into());
+                    self.depart(now, conn, Reason::Kicked.into());
+                }
+            }
+            Command::Acknowledge(row) => self.registry.acknowledge(row),
+            Command::Dismiss(row) => self.registry.dismiss(row),
+            // What only a client can do, and stopping, which the program does.
+            Command::BeatNow | Command::Hold(_) | Command::Reconnect | Command::Note(_) | Command::Quit => {}
+        }
+        self.screen.touch();
+    }
+
+    /// Puts new settings in force and tells every client that can follow them.
+    fn set(&mut self, now: Instant, settings: Settings, origin: Origin) {
+        let old = self.registry.revision();
+        let rev = self.registry.set_settings(now, settings, origin);
+        if rev == old {
+            return;
+        }
+        self.handle.rules().publish(rev, settings);
+        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, self.spread_ms())));
+        self.judge_by(now);
+    }
+
+    fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) {
+        if self.registry.depart(now, conn, departure) {
+            self.judge_by(now + self.registry.limits().retention);
+        }
+    }
+
+    /// Makes sure that the next look at everybody's silence is no later than this.
+    fn judge_by(&mut self, at: Instant) {
+        self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
+    }
+
+    /// Asks the canary, when somebody's time may be up: only it knows what has been read.
+    fn judge(&mut self, now: Instant) {
+        if !self.listening && self.judge_at.is_some_and(|at| at <= now) {
+            self.listening = true;
+            self.canary.notify_one();
+        }
+    }
+
+    fn sweep(&mut self, now: Instant, heard_until: Instant) {
+        self.listening = false;
+        let verdict = self.registry.sweep(now, heard_until);
+        self.summary.timed_out += verdict.convicted.len() as u64;
+        for conn in verdict.convicted {
+            self.fanout.kick(conn, Reason::Timeout.into());
+        }
+        self.judge_at = verdict.next.map(|next| next.max(now + SWEEP_PERIOD));
+    }
+
+    /// Passes on what happened and sends what is due; returns whether all is done.
+    fn publish(&mut self, now: Instant) -> bool {
+        for event in self.registry.take_events() {
+            self.fanout.note(now, &event);
+            let event = Arc::new(event);
+            self.screen.note(&event);
+            for subscriber in &self.subscribers {
+                self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
+            }
+        }
+        self.fanout.flush(now, &self.registry);
+        self.screen.publish(now, &self.registry, self.handle.rules());
+        self.drained_at.is_some_and(|at| self.end_drain(now, at))
+    }
+
+    /// Asks everybody to leave.
+    fn begin_drain(&mut self, now: Instant) {
+        let clients = self.registry.counts().live();
+        if clients > 0 {
+            self.registry.note(now, EventKind::Draining { clients });
+        }
+        let slots = self.fanout.drain(HERD_PER_S, DRAIN_MAX);
+        let grace = if self.fanout.v1_links().next().is_some() { DRAIN_GRACE } else { Duration::ZERO };
+        self.drained_at = Some(now + slots + grace);
+    }
+
+    /// Closes on whoever is still here when the slots are over; returns whether the hub may stop.
+    fn end_drain(&mut self, now: Instant, at: Instant) -> bool {
+        if now >= at {
+            for conn in self.fanout.conns() {
+                self.fanout.kick(conn, Reason::Drain.into());
+                self.registry.depart(now, conn, Reason::Drain.into());
+            }
+            // Once more, so that these departures are told as well.
+            for event in self.registry.take_events() {
+                let event = Arc::new(event);
+                for subscriber in &self.subscribers {
+                    self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
+                }
+            }
+        }
+        self.fanout.is_empty()
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a chat line that came without its time gets one")]
+fn wall_clock() -> String {
+    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs among the sessions and answers the hub: everything up to here has been read.
+///
+/// Before a verdict the hub rings; the canary notes the time and lets every
+/// session that has something to read go first. Suspended or starved, it
+/// answers late, with an old mark, and nobody is blamed for what was not read.
+pub(crate) async fn canary(bell: Arc<Notify>, hub: HubHandle, cancel: CancellationToken) {
+    while cancel.run_until_cancelled(bell.notified()).await.is_some() {
+        let mark = now();
+        // Twice: the first yield lets the driver see what has arrived, the second lets the sessions read it.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        hub.send(ToHub::Heard(mark)).await;
+    }
+}

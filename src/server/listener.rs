@@ -1,0 +1,148 @@
+//! Accepts connections: as fast as they can be served, and no faster.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Server;
+use super::hub::{HubHandle, ToHub};
+use super::session::{self, Caller, Ended};
+use super::wire::Wire;
+use crate::net::{self, AcceptTrouble};
+use crate::presence::EventKind;
+use crate::protocol::ErrorCode;
+
+/// How many connections may be open without having registered.
+pub const UNREGISTERED_MAX: usize = 1_024;
+/// How long a newcomer waits for one of them to go before it is refused.
+const PLACE_WAIT: Duration = Duration::from_millis(250);
+/// How long to wait when descriptors have run out.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// How often that is said.
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(1);
+
+/// Something that yields connections: a TCP listener, or what a test puts in its place.
+pub trait Accept {
+    /// The connections it yields.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Waits for the next one.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Sets the options of one that was accepted, given the timeout in force.
+    fn tune(&self, stream: &Self::Stream, timeout: Duration);
+}
+
+impl Accept for TcpListener {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = TcpListener::accept(self).await?;
+        // A dual-stack listener shows IPv4 clients as ::ffff:10.0.0.1, which nobody would recognise.
+        Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
+    }
+
+    fn tune(&self, stream: &TcpStream, timeout: Duration) {
+        net::tune(stream, timeout);
+    }
+}
+
+impl Server {
+    /// Serves every connection `door` yields, until the server stops.
+    pub fn open(&self, door: impl Accept + Send + 'static) {
+        let (hub, sessions, closing) = (self.hub.clone(), self.sessions.clone(), self.door.clone());
+        let places = Arc::new(Semaphore::new(UNREGISTERED_MAX));
+        self.sessions.spawn(async move {
+            let mut porter = Porter { door, hub, run_out: None };
+            while let Some((stream, peer)) = closing.run_until_cancelled(porter.next()).await {
+                porter.door.tune(&stream, porter.hub.rules().whole().1.timeout());
+                let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
+                    sessions.spawn(refuse(stream, peer, porter.hub.clone()));
+                    continue;
+                };
+                let Some(permit) = place.ok().map(|place| Place::take(place, &porter.hub)) else { return };
+                let caller = Caller { peer, permit: Some(permit), cancel: closing.clone() };
+                sessions.spawn(session::run(stream, caller, porter.hub.clone()));
+            }
+        });
+    }
+}
+
+/// One of the places for connections that have not registered.
+#[derive(Debug)]
+pub(crate) struct Place {
+    _permit: OwnedSemaphorePermit,
+    hub: HubHandle,
+}
+
+impl Place {
+    fn take(permit: OwnedSemaphorePermit, hub: &HubHandle) -> Self {
+        hub.rules().connecting.fetch_add(1, Relaxed);
+        Self { _permit: permit, hub: hub.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.hub.rules().connecting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Tells a connection that there is no place for it, and closes it.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, hub: HubHandle) {
+    let words = format!("{UNREGISTERED_MAX} connections have not registered yet");
+    let ended = Ended::told(ErrorCode::Full, words, Some(fastrand::u64(1_000..3_000)));
+    if let Some((code, message)) = ended.refusal {
+        hub.send(ToHub::Refused { peer, code, message }).await;
+    }
+    Wire::new(stream, Arc::default()).close(ended.last_word).await;
+}
+
+/// Accepts, and survives what goes wrong with it.
+struct Porter<A> {
+    door: A,
+    hub: HubHandle,
+    /// Since when descriptors have run out, and when that was last said.
+    run_out: Option<(Instant, Instant)>,
+}
+
+impl<A: Accept> Porter<A> {
+    /// Returns the next connection; backs off for as long as the system has none to give.
+    async fn next(&mut self) -> (A::Stream, SocketAddr) {
+        loop {
+            let error = match self.door.accept().await {
+                Ok(accepted) => {
+                    self.recover().await;
+                    return accepted;
+                }
+                Err(error) => error,
+            };
+            if net::accept_trouble(&error) == AcceptTrouble::ThisOne {
+                continue;
+            }
+            let now = Instant::now();
+            let since = self.run_out.map_or(now, |(since, _)| since);
+            if self.run_out.is_none_or(|(_, said)| now.saturating_duration_since(said) >= COMPLAINT_PERIOD) {
+                let words = format!("cannot accept connections: {error}; trying again");
+                self.hub.send(ToHub::Note(EventKind::Trouble(words))).await;
+                self.run_out = Some((since, now));
+            }
+            sleep(BACK_OFF).await;
+        }
+    }
+
+    async fn recover(&mut self) {
+        if let Some((since, _)) = self.run_out.take() {
+            let span = crate::presence::span::brief(since.elapsed());
+            let words = format!("accepting connections again after {span}");
+            self.hub.send(ToHub::Note(EventKind::Notice(words))).await;
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The server: a listener, a session per connection, and one hub that owns the truth.
+
+mod answers;
+mod fanout;
+mod hub;
+mod lines;
+mod link;
+pub mod listener;
+mod rules;
+mod screen;
+mod session;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use hub::{HERD_PER_S, Options, Summary};
+pub use link::QUEUE_BYTES_MAX;
+pub use session::BAD_LINES_MAX;
+pub use wire::{GOODBYE, WRITE_DEADLINE};
+
+use crate::presence::command::Command;
+use crate::presence::registry::Limits;
+use crate::presence::view::View;
+use crate::presence::{Event, EventKind, Settings};
+use hub::{Hub, HubHandle, ToHub};
+use session::Caller;
+
+/// How many events may wait for the log before some are dropped.
+const EVENTS_WAITING: usize = 32 * 1024;
+/// How long sessions have to say goodbye once the hub has stopped.
+const STOP_GRACE: Duration = Duration::from_millis(1_200);
+
+/// Where the hub runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HubHost {
+    /// On a thread of its own, so that verdicts stay prompt when all workers are busy.
+    Thread,
+    /// As a task among the others, so that a test can pause its clock.
+    Task,
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    hub: HubHandle,
+    sessions: TaskTracker,
+    /// Stops the listener and whoever has not registered.
+    door: CancellationToken,
+    drain: CancellationToken,
+    /// Stops the canary, when there is nobody left to judge.
+    over: CancellationToken,
+    summary: oneshot::Receiver<Summary>,
+    events: Option<mpsc::Receiver<Arc<Event>>>,
+    views: watch::Receiver<Option<Arc<View>>>,
+}
+
+/// A way to steer a running server from another task.
+#[derive(Debug, Clone)]
+pub struct Remote(HubHandle);
+
+impl Remote {
+    /// Passes an operator's wish on.
+    pub async fn command(&self, command: Command) {
+        self.0.send(ToHub::Command(command)).await;
+    }
+
+    /// Puts settings and limits in force as a configuration file has them.
+    pub async fn reload(&self, settings: Settings, limits: Limits, register_timeout: Duration) {
+        self.0.send(ToHub::Reload(settings, limits, register_timeout)).await;
+    }
+
+    /// Makes an event of something the program has to say.
+    pub async fn note(&self, kind: EventKind) {
+        self.0.send(ToHub::Note(kind)).await;
+    }
+}
+
+impl Server {
+    /// Starts a server that nobody can reach yet: hand it connections, or a [`listener`].
+    ///
+    /// # Errors
+    /// The hub's thread cannot be started.
+    pub fn start(options: Options, host: HubHost) -> std::io::Result<Self> {
+        let (mut hub, handle, bell) = Hub::new(options);
+        let (events, views) = (hub.subscribe(EVENTS_WAITING), hub.views());
+        let (door, drain, over) =
+            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let sessions = TaskTracker::new();
+        tokio::spawn(hub::canary(bell, handle.clone(), over.clone()));
+        let (done, summary) = oneshot::channel();
+        let stop = drain.clone();
+        match host {
+            HubHost::Task => {
+                tokio::spawn(async move { done.send(hub.run(stop).await) });
+            }
+            HubHost::Thread => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+                std::thread::Builder::new()
+                    .name("hub".to_owned())
+                    .spawn(move || done.send(runtime.block_on(hub.run(stop))))?;
+            }
+        }
+        Ok(Self { hub: handle, sessions, door, drain, over, summary, events: Some(events), views })
+    }
+
+    /// Leads a conversation over any connection; used by tests and by the listener alike.
+    pub fn attend<S>(&self, io: S, peer: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let caller = Caller { peer, permit: None, cancel: self.door.clone() };
+        self.sessions.spawn(session::run(io, caller, self.hub.clone()));
+    }
+
+    /// Returns a way to steer it.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote(self.hub.clone())
+    }
+
+    /// Takes the stream of events; `None` when it was taken before.
+    pub fn events(&mut self) -> Option<mpsc::Receiver<Arc<Event>>> {
+        self.events.take()
+    }
+
+    /// Returns what a screen sees, once it has said with [`Command::Show`] what it shows.
+    #[must_use]
+    pub fn views(&self) -> watch::Receiver<Option<Arc<View>>> {
+        self.views.clone()
+    }
+
+    /// Asks everybody to leave, gives them the time, and says how it all went.
+    pub async fn stop(mut self) -> Summary {
+        self.door.cancel();
+        self.drain.cancel();
+        let mut summary = (&mut self.summary).await.unwrap_or_default();
+        self.sessions.close();
+        let _ = tokio::time::timeout(STOP_GRACE, self.sessions.wait()).await; // What is left is counted below.
+        summary.left_behind = self.sessions.len();
+        summary
+    }
+}
+
+/// A server that is dropped without a goodbye stops all the same.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.door.cancel();
+        self.drain.cancel();
+        self.over.cancel();
+    }
+}
