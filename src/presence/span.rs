@@ -154,9 +154,9 @@ mod tests {
             (Duration::from_millis(5_440), "5.4s"),
             (Duration::from_millis(14_900), "14s"),
             (Duration::from_secs(131), "2m11s"),
-            (Duration::from_secs(120), "2m"),
-            (Duration::from_secs(15_120), "4h12m"),
-            (Duration::from_secs(86_400 * 2 + 3 * 3_600), "2d03h"),
+            (Duration::from_mins(2), "2m"),
+            (Duration::from_mins(252), "4h12m"),
+            (Duration::from_hours(51), "2d03h"),
         ] {
             assert_eq!(brief(span), text);
         }

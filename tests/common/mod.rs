@@ -1,5 +1,6 @@
 //! A server in memory and clients made of raw bytes, on a clock that only moves when a test says so.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part of this")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is test code, though not a test itself")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
