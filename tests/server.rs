@@ -49,8 +49,8 @@ async fn a_silent_client_is_late_then_told_and_closed_at_its_deadline_and_the_ot
     sleep_until(start + secs(29)).await;
     witness.ping().await;
     let error = silent.hear_type("error").await;
-    let lateness = start.elapsed() - secs(30);
-    assert!(lateness <= std::time::Duration::from_millis(5), "{lateness:?} after the deadline");
+    let waited = start.elapsed();
+    assert!((30_000..=30_005).contains(&waited.as_millis()), "told after {waited:?} of 30 s");
     assert_eq!((&error["code"], &error["retry_ms"]), (&"timeout".into(), &0.into()));
     assert_eq!(silent.line().await, None, "nobody stays connected and unlisted");
     assert_eq!(witness.hear().await["clients"].as_array().unwrap().len(), 1);

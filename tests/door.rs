@@ -1,0 +1,141 @@
+//! Accepting connections: when descriptors run out, when nobody registers, and over real TCP.
+#![allow(missing_docs, reason = "a test is documented by its name")]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::{LEGACY, Lab, secs};
+use presence_tui::net;
+use presence_tui::server::listener::{Accept, UNREGISTERED_MAX};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep};
+
+/// A door that yields what a test puts behind it, then nothing.
+struct Script(VecDeque<io::Result<DuplexStream>>);
+
+impl Accept for Script {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+        match self.0.pop_front() {
+            Some(next) => next.map(|stream| (stream, SocketAddr::from(([10, 0, 0, 9], 9)))),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tune(&self, _: &DuplexStream, _: Duration) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_out_of_descriptors_is_said_waited_for_and_survived() {
+    let mut lab = Lab::new();
+    let (mut ours, theirs) = tokio::io::duplex(4_096);
+    let emfile = || Err(io::Error::from_raw_os_error(24));
+    let mut script: VecDeque<_> = (0..30).map(|_| emfile()).collect();
+    script.push_back(Err(io::ErrorKind::ConnectionAborted.into()));
+    script.push_back(Ok(theirs));
+    let start = Instant::now();
+    lab.server.open(Script(script));
+    ours.write_all(format!("{LEGACY}\n").as_bytes()).await.unwrap();
+
+    let mut said = Vec::new();
+    while said.last().is_none_or(|(word, _): &(String, String)| word != "registered") {
+        said.push(lab.event().await);
+    }
+    assert!(start.elapsed() >= secs(3) && start.elapsed() < secs(4), "it backs off, and comes back");
+    let troubles: Vec<_> = said.iter().filter(|(word, _)| word == "trouble").collect();
+    assert!((3..=4).contains(&troubles.len()), "said once a second: {said:?}");
+    assert!(troubles[0].1.contains("cannot accept connections: Too many open files"), "{troubles:?}");
+    assert!(said.iter().any(|(word, text)| word == "notice" && text.contains("again after 3")), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_that_never_register_take_no_place_of_a_client_and_have_a_cap_of_their_own() {
+    let mut lab = Lab::new();
+    let (mut mutes, mut script) = (Vec::new(), VecDeque::new());
+    for _ in 0..=UNREGISTERED_MAX {
+        let (ours, theirs) = tokio::io::duplex(4_096);
+        mutes.push(ours);
+        script.push_back(Ok(theirs));
+    }
+    lab.server.open(Script(script));
+    let mut answer = String::new();
+    mutes.pop().unwrap().read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""code":"full""#) && answer.contains("retry_ms"), "{answer}");
+    // Their time is up, and the door is free again: the silent ones never counted as clients.
+    sleep(secs(6)).await;
+    let mut well = lab.legacy().await;
+    well.ping().await;
+}
+
+/// Opens a server on loopback, on a port the system chooses.
+async fn open(lab: &Lab) -> SocketAddr {
+    let listener = net::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let addr = listener.local_addr().unwrap();
+    lab.server.open(TcpListener::from_std(listener).unwrap());
+    addr
+}
+
+async fn register(addr: SocketAddr) -> BufReader<TcpStream> {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(format!("{LEGACY}\n").as_bytes()).await.unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut list = String::new();
+    stream.read_line(&mut list).await.unwrap();
+    assert!(list.starts_with(r#"{"type":"client_list""#), "{list}");
+    stream
+}
+
+#[tokio::test]
+async fn a_reset_in_the_middle_of_a_line_is_a_loss_at_once() {
+    let mut lab = Lab::new();
+    let addr = open(&lab).await;
+    let mut peer = register(addr).await;
+    peer.write_all(b"{\"type\":\"pi").await.unwrap();
+    // Closing with a linger of zero sends a reset instead of a goodbye.
+    socket2::SockRef::from(peer.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(peer);
+    assert_eq!(lab.word().await, "registered");
+    let (word, text) = lab.event().await;
+    assert!(word == "lost" && text.starts_with("lost: reset by peer"), "{text}");
+}
+
+#[tokio::test]
+async fn a_refused_client_reads_why_even_when_it_never_stops_talking() {
+    let mut lab = Lab::new();
+    let addr = open(&lab).await;
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    // Far more than the server will read: without reading it away, a reset would overtake the answer.
+    stream.write_all(&[b'x'; 40_000]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""code":"too_long""#), "{answer}");
+    assert_eq!(lab.word().await, "refused");
+}
+
+#[tokio::test]
+async fn clients_over_real_tcp_see_each_other_come_and_go() {
+    let lab = Lab::new();
+    let addr = open(&lab).await;
+    let mut a = register(addr).await;
+    let b = register(addr).await;
+    let mut line = String::new();
+    a.read_line(&mut line).await.unwrap();
+    assert_eq!(line.matches("192.168.1.100").count(), 2);
+    drop(b);
+    line.clear();
+    a.read_line(&mut line).await.unwrap();
+    assert_eq!(line.matches("192.168.1.100").count(), 1);
+}
+
+#[tokio::test]
+async fn a_taken_port_is_an_error_and_not_a_second_listener() {
+    let first = net::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let again = net::listen(first.local_addr().unwrap());
+    assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
