@@ -1,5 +1,6 @@
 //! presence-tui: keeps long-lived TCP connections honest.
 
+pub mod cli;
 pub mod config;
 pub mod presence;
 pub mod protocol;
