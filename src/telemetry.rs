@@ -228,7 +228,8 @@ mod tests {
         let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         let name = files[0].file_name().unwrap().to_str().unwrap();
-        assert!(name.starts_with("presence-tui-serve.") && name.ends_with(".log"), "{name}");
+        assert!(name.starts_with("presence-tui-serve."), "{name}");
+        assert_eq!(files[0].extension().unwrap(), "log");
         (fs::read_to_string(&files[0]).unwrap(), warnings)
     }
 

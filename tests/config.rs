@@ -284,6 +284,11 @@ fn interval_and_timeout_are_held_against_each_other_whichever_way_they_came() {
         text(Desk::new().file("[server]\nconnection_timeout = 60\n"))
             .starts_with("timeout 1m (config.toml:2)")
     );
+    // Beside another problem it is told too, but not when what was meant is not known.
+    let both = Desk::new().flags(&[(PORT, "x"), (INTERVAL, "2m")]).problems();
+    assert!(both.len() == 2 && both[1].starts_with("timeout 2m (default)"), "{both:?}");
+    assert_eq!(Desk::new().flags(&[(INTERVAL, "2m"), (TIMEOUT, "4x")]).problems().len(), 1);
+    assert_eq!(problems_of("[server]\nheartbeat_interval = \"2m\"\nconnection_timeot = \"4m\"\n").len(), 1);
     // Repaired by a stronger source, it is fine.
     let desk = Desk::new().file("[server]\nconnection_timeout = 60\n").flags(&[(INTERVAL, "5")]);
     assert_eq!(desk.config().server.settings, Settings::new(secs(5), secs(60)).unwrap());

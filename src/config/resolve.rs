@@ -73,6 +73,8 @@ pub(super) struct Draft {
     pub(super) timeout: Duration,
     pub(super) home: Option<PathBuf>,
     problems: Vec<String>,
+    /// Set when a problem may have kept the interval or the timeout that was meant from being known.
+    doubtful: bool,
 }
 
 impl Sources {
@@ -163,6 +165,7 @@ impl Sources {
             timeout: Settings::default().timeout(),
             home: self.environment.home(),
             problems: Vec::new(),
+            doubtful: false,
         };
         for (at, key) in KEYS.iter().enumerate() {
             if let Preset::Value(text) = key.preset
@@ -213,12 +216,20 @@ fn unreadable(path: &Path, asked_by: &str, error: &io::Error) -> ConfigError {
     })
 }
 
+/// Tells whether a key is the interval or the timeout.
+fn is_of_settings(key: &Key) -> bool {
+    key.section == "server" && matches!(key.word, "interval" | "timeout")
+}
+
 impl Draft {
     /// Takes over one value, or notes what is wrong with it.
     fn take(&mut self, at: usize, key: &Key, written: &Written, source: Source) {
         match (key.set)(self, written) {
             Ok(()) => self.note(at, source),
-            Err(error) => self.problems.push(format!("{source}: {error}")),
+            Err(error) => {
+                self.doubtful |= is_of_settings(key);
+                self.problems.push(format!("{source}: {error}"));
+            }
         }
     }
 
@@ -232,11 +243,15 @@ impl Draft {
     fn take_file(&mut self, file: &Named) {
         let contents = file::understand(&file.bytes);
         let mut problems = contents.problems;
+        self.doubtful = !problems.is_empty();
         for found in contents.found {
             let Some(key) = KEYS.get(found.key) else { continue };
             match (key.set)(self, &found.written) {
                 Ok(()) => self.note(found.key, Source::File(file.path.clone(), found.place.line)),
-                Err(error) => problems.push((found.place, format!("{}: {error}", key.path()))),
+                Err(error) => {
+                    self.doubtful |= is_of_settings(key);
+                    problems.push((found.place, format!("{}: {error}", key.path())));
+                }
             }
         }
         problems.sort();
@@ -246,8 +261,7 @@ impl Draft {
 
     /// Checks what only the whole can show.
     fn finish(mut self) -> Result<Config, ConfigError> {
-        // With other problems left, one of the two may be a default nobody meant.
-        if self.problems.is_empty() {
+        if !self.doubtful {
             match Settings::new(self.interval, self.timeout) {
                 Ok(settings) => self.config.server.settings = settings,
                 Err(_) => self.problems.push(self.misfit()),
