@@ -1,6 +1,26 @@
-//! presence-tui: keeps long-lived TCP connections honest.
+//! presence-tui: keeps long-lived TCP connections honest, and shows who is
+//! alive, who is late and who is gone.
+//!
+//! The house, from the inside out:
+//!
+//! - [`presence`]: the core. Who is here, and the verdict on the silent. Pure:
+//!   no runtime, no socket, no screen, no clock.
+//! - [`protocol`]: bytes to messages and back; what a peer writes is made harmless here.
+//! - [`server`]: a listener, a session per connection, one hub that owns the truth.
+//! - [`client`]: one connection, kept up for ever.
+//! - [`config`], [`cli`], [`telemetry`], [`net`]: what the program is told, and what it tells.
+//! - [`app`]: the wiring, and the order of starting and stopping.
+//!
+//! Imports point inward: `app` may use everything, the middle rooms know
+//! `protocol` and `presence` but not each other, and `presence` knows nobody.
+//! `tests/architecture.rs` holds this as a table and fails when it is broken.
 
+pub mod app;
+pub mod cli;
+pub mod client;
+pub mod config;
 pub mod net;
 pub mod presence;
 pub mod protocol;
 pub mod server;
+pub mod telemetry;

@@ -1,0 +1,359 @@
+//! The command line: subcommands and flags.
+//!
+//! Values stay text here. They go to the config under the name of their
+//! setting, so that a bad value is refused in the same words wherever it
+//! comes from.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{Environment, Role, Sources};
+
+/// What the binary is called, in usage lines and in completions.
+pub const BINARY: &str = "presence-tui";
+
+/// Keeps long-lived TCP connections honest and shows, live in a terminal, who is alive, who is late and who is gone.
+#[derive(Debug, Parser)]
+#[command(
+    name = BINARY,
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "Start with:\n  presence-tui serve               here\n  presence-tui join HOST           there, on each machine to watch\n\nA flag beats an environment variable (PRESENCE_TUI_PORT, ...) beats the config file beats the default.\n`presence-tui config` shows what is in force and where it came from."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server, with a dashboard of its clients
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:\n  presence-tui serve\n  presence-tui serve --port 9000 --interval 5s --timeout 15s\n  presence-tui serve --headless --json 2>events.ndjson\n\nDurations: 60, 0.5 (seconds), 500ms, 90s, 2m30s, 1h."
+    )]
+    Serve(ServeArgs),
+    /// Be a client of a server, and show how the connection stands
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless"
+    )]
+    Join(JoinArgs),
+    /// Print the settings in force, each with where it came from
+    #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
+    Config(ConfigArgs),
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Examples:\n  presence-tui completions bash >~/.local/share/bash-completion/completions/presence-tui\n  presence-tui completions fish >~/.config/fish/completions/presence-tui.fish"
+    )]
+    Completions(CompletionsArgs),
+}
+
+/// The flags of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeArgs {
+    /// Address to listen on [default: 0.0.0.0]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Port to listen on, used or refused; 0 lets the system choose [default: 8080, or the next free one up to 8085]
+    #[arg(long)]
+    pub port: Option<String>,
+    /// How often a client is asked to ping, 0.1 s to 1 h [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    pub interval: Option<String>,
+    /// How long a client may be silent; greater than the interval [default: 120s]
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// How many clients may be registered at once [default: 100]
+    #[arg(long, value_name = "N")]
+    pub max_clients: Option<String>,
+    /// How long a departed client stays on the list [default: 24h]
+    #[arg(long, value_name = "DURATION")]
+    pub offline_retention: Option<String>,
+    /// How long a connection may take to register [default: 5s]
+    #[arg(long, value_name = "DURATION")]
+    pub register_timeout: Option<String>,
+    /// How many clients one IP address may have; 0 for any number [default: 0]
+    #[arg(long, value_name = "N")]
+    pub max_per_ip: Option<String>,
+    /// Whether old clients keep their timeout when it is shortened live [default: true]
+    #[arg(long, value_name = "BOOL")]
+    pub pin_legacy: Option<String>,
+    /// What the server calls itself [default: the host name]
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// What both commands share.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// The flags of `join`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JoinArgs {
+    /// The server; may be left out when the config file or the environment names one
+    #[arg(value_name = "ADDR[:PORT]")]
+    pub server: Option<String>,
+    /// What to call this client [default: the host name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The person it belongs to
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Which of the person's devices it runs on
+    #[arg(long)]
+    pub device: Option<String>,
+    /// A label; may be given up to 16 times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub tag: Vec<String>,
+    /// Address to tell the others [default: the connection's own]
+    #[arg(long, value_name = "IP:PORT")]
+    pub advertise: Option<String>,
+    /// Identity to use [default: made once and remembered]
+    #[arg(long)]
+    pub id: Option<String>,
+    /// How often to ping a server that does not say how often, at most 60 s [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    pub interval: Option<String>,
+    /// What both commands share.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// The flags `serve` and `join` share.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CommonArgs {
+    /// Config file to read; it must exist [default: ./config.toml, else the user's own]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Draw nothing; write what happens to stderr, a line each
+    #[arg(long)]
+    pub headless: bool,
+    /// Write those lines as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Folder of the log files [default: logs in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<String>,
+    /// Least important level that is logged: off, error, warn, info, debug, trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
+/// The flags of `config`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigArgs {
+    /// Print a commented file of the defaults instead
+    #[arg(long)]
+    pub default: bool,
+    /// Config file to read; it must exist [default: ./config.toml, else the user's own]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// The arguments of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// What the command line says about one setting: its name, such as `server.port`, and the text given.
+pub type Given = (&'static str, String);
+
+impl Command {
+    /// Returns every setting given on the command line.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        match self {
+            Self::Serve(args) => args.given(),
+            Self::Join(args) => args.given(),
+            Self::Config(_) | Self::Completions(_) => Vec::new(),
+        }
+    }
+
+    /// Returns everything the settings of this command come from.
+    #[must_use]
+    pub fn sources(&self, environment: Environment, cwd: PathBuf, host_name: String) -> Sources {
+        let role = match self {
+            Self::Serve(_) => Role::Serve,
+            Self::Join(_) => Role::Join,
+            Self::Config(_) | Self::Completions(_) => Role::Show,
+        };
+        let config = self.config_file().map(Path::to_owned);
+        Sources { role, config, flags: self.given(), environment, cwd, host_name }
+    }
+
+    /// Returns the config file given with `--config`.
+    #[must_use]
+    pub fn config_file(&self) -> Option<&Path> {
+        match self {
+            Self::Serve(args) => args.common.config.as_deref(),
+            Self::Join(args) => args.common.config.as_deref(),
+            Self::Config(args) => args.config.as_deref(),
+            Self::Completions(_) => None,
+        }
+    }
+}
+
+impl ServeArgs {
+    /// Returns every setting given.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        let own = [
+            ("server.host", &self.host),
+            ("server.port", &self.port),
+            ("server.heartbeat_interval", &self.interval),
+            ("server.connection_timeout", &self.timeout),
+            ("server.max_clients", &self.max_clients),
+            ("server.offline_retention", &self.offline_retention),
+            ("server.register_timeout", &self.register_timeout),
+            ("server.max_per_ip", &self.max_per_ip),
+            ("server.pin_legacy", &self.pin_legacy),
+            ("server.name", &self.server_name),
+        ];
+        present(own.into_iter().chain(self.common.settings()))
+    }
+}
+
+impl JoinArgs {
+    /// Returns every setting given; the tags one by one.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        let own = [
+            ("client.server", &self.server),
+            ("client.name", &self.name),
+            ("client.user", &self.user),
+            ("client.device", &self.device),
+            ("client.advertise", &self.advertise),
+            ("client.id", &self.id),
+            ("client.interval", &self.interval),
+        ];
+        let mut given = present(own.into_iter().chain(self.common.settings()));
+        given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
+        given
+    }
+}
+
+impl CommonArgs {
+    fn settings(&self) -> [(&'static str, &Option<String>); 2] {
+        [("log.dir", &self.log_dir), ("log.level", &self.log_level)]
+    }
+}
+
+/// Keeps what was given.
+fn present<'a>(all: impl Iterator<Item = (&'static str, &'a Option<String>)>) -> Vec<Given> {
+    all.filter_map(|(key, text)| Some((key, text.clone()?))).collect()
+}
+
+/// Returns the completion script for a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new(); // a pipe that closes early would make the generator panic; memory does not
+    clap_complete::generate(shell, &mut Cli::command(), BINARY, &mut script);
+    script
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+    use crate::config::keys::OnCommandLine;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_a_setting_and_every_setting_with_a_flag_has_it() {
+        const NO_SETTING: [&str; 5] = ["config", "headless", "json", "help", "version"];
+        let mut command = Cli::command();
+        command.build();
+        for (name, sections) in [("serve", ["server", "log"]), ("join", ["client", "log"])] {
+            let sub = command.find_subcommand(name).unwrap();
+            let mut flags: Vec<_> = sub.get_arguments().filter_map(clap::Arg::get_long).collect();
+            flags.retain(|flag| !NO_SETTING.contains(flag));
+            let mut words: Vec<_> = KEYS
+                .iter()
+                .filter(|key| sections.contains(&key.section))
+                .filter(|key| matches!(key.on_command_line, OnCommandLine::Flag | OnCommandLine::Repeated))
+                .map(|key| key.word)
+                .collect();
+            flags.sort_unstable();
+            words.sort_unstable();
+            assert_eq!(flags, words, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_given_goes_to_its_setting() {
+        let line = "presence-tui serve --host h --port p --interval i --timeout t --max-clients m \
+                    --offline-retention o --register-timeout r --max-per-ip x --pin-legacy b \
+                    --server-name s --log-dir d --log-level l --config f";
+        let command = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command;
+        let given = command.given();
+        for key in
+            KEYS.iter().filter(|key| key.section != "client" && key.on_command_line == OnCommandLine::Flag)
+        {
+            assert!(given.iter().any(|(name, _)| *name == key.path()), "{}", key.path());
+        }
+        assert!(given.contains(&("server.heartbeat_interval", "i".to_owned())));
+        assert_eq!(command.config_file(), Some(Path::new("f")));
+
+        let line = "presence-tui join a --name n --user u --device d --tag k=v --tag l=w --advertise x --id i \
+                    --interval t --log-level l";
+        let given = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command.given();
+        for key in KEYS.iter().filter(|key| key.section == "client") {
+            assert!(given.iter().any(|(name, _)| *name == key.path()), "{}", key.path());
+        }
+        let tags: Vec<_> = given.iter().filter(|(name, _)| *name == "client.tags").collect();
+        assert_eq!(tags, [&("client.tags", "k=v".to_owned()), &("client.tags", "l=w".to_owned())]);
+    }
+
+    #[test]
+    fn a_command_line_is_resolved_with_the_rest() {
+        let command = parse("presence-tui join hq --tag role=ci --interval 30").unwrap().command;
+        let config =
+            command.sources(Environment::default(), "nowhere".into(), "bench".to_owned()).resolve().unwrap();
+        assert_eq!(config.client.server.unwrap().to_string(), "hq:8080");
+        assert_eq!(config.client.interval.as_secs(), 30);
+        assert_eq!(config.client.tags, [("role".to_owned(), "ci".to_owned())]);
+    }
+
+    #[test]
+    fn a_negative_number_reaches_the_config_and_is_refused_there() {
+        let given = parse("presence-tui serve --port -1").unwrap().command.given();
+        assert_eq!(given, [("server.port", "-1".to_owned())]);
+    }
+
+    #[test]
+    fn bad_usage_ends_with_status_2() {
+        for line in [
+            "presence-tui",
+            "presence-tui dance",
+            "presence-tui serve --prot 1",
+            "presence-tui serve --port 1 --port 2",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("presence-tui --help").unwrap_err().exit_code(), 0);
+        assert_eq!(parse("presence-tui serve --version").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn completions_are_for_the_binary() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let script = String::from_utf8(completions(shell)).unwrap();
+            assert!(script.contains("presence-tui") && script.contains("max-clients"), "{shell}");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Layers the sources (flag > environment > file > default) and checks the whole.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::file::{self, Place};
+use super::keys::{KEYS, Key, OnCommandLine, Preset};
+use super::paths::{Environment, PREFIX};
+use super::print::exact;
+use super::value::{Written, nearest, shown};
+use super::{ClientConfig, Config, ConfigError, LogConfig, ServerConfig, Source, UiConfig, named};
+use crate::presence::Settings;
+use crate::presence::view::Sort;
+
+/// The environment variable that names the file.
+const FILE_VARIABLE: &str = "PRESENCE_TUI_CONFIG";
+
+/// For which command the settings are wanted.
+///
+/// It matters where two settings share an environment variable, and it keeps
+/// `join` from stumbling over variables that are meant for `serve`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// `serve`.
+    Serve,
+    /// `join`.
+    Join,
+    /// `config`, which shows them all; a shared variable is shown as the server's.
+    Show,
+}
+
+impl Role {
+    /// Tells whether flags and variables may set this key.
+    fn takes(self, key: &Key) -> bool {
+        match self {
+            Self::Serve => key.section != "client",
+            Self::Join => key.section != "server",
+            Self::Show => KEYS
+                .iter()
+                .find(|other| other.word == key.word)
+                .is_some_and(|first| first.path() == key.path()),
+        }
+    }
+}
+
+/// Everything the settings come from; kept, so that they can be resolved again.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// For which command.
+    pub role: Role,
+    /// The file given with `--config`.
+    pub config: Option<PathBuf>,
+    /// What was given on the command line: key, such as `server.port`, and text.
+    pub flags: Vec<(&'static str, String)>,
+    /// The environment.
+    pub environment: Environment,
+    /// The folder the program was started in.
+    pub cwd: PathBuf,
+    /// The name of this machine.
+    pub host_name: String,
+}
+
+/// A configuration that is still being put together.
+#[derive(Debug)]
+pub(super) struct Draft {
+    role: Role,
+    pub(super) config: Config,
+    pub(super) interval: Duration,
+    pub(super) timeout: Duration,
+    pub(super) home: Option<PathBuf>,
+    problems: Vec<String>,
+    /// Set when a problem may have kept the interval or the timeout that was meant from being known.
+    doubtful: bool,
+}
+
+impl Sources {
+    /// Finds the file, layers every source and checks the result.
+    ///
+    /// # Errors
+    /// Every problem of every source at once.
+    pub fn resolve(&self) -> Result<Config, ConfigError> {
+        let file = self.find()?;
+        self.layer(file)
+    }
+
+    /// Resolves again, with the same file as before if there was one.
+    ///
+    /// # Errors
+    /// Every problem of every source at once; a file that is gone is one.
+    pub fn resolve_again(&self, before: &Config) -> Result<Config, ConfigError> {
+        let file = match &before.file {
+            Some(path) => Some(self.must_read(path, "")?),
+            None => self.find()?,
+        };
+        self.layer(file)
+    }
+
+    /// Finds and reads the file that applies, if there is one.
+    fn find(&self) -> Result<Option<Named>, ConfigError> {
+        if let Some(path) = &self.config {
+            return self.must_read(path, "--config: ").map(Some);
+        }
+        if let Some(path) = self.environment.get(FILE_VARIABLE) {
+            return self.must_read(Path::new(path), &format!("{FILE_VARIABLE}: ")).map(Some);
+        }
+        for path in
+            [Some(PathBuf::from("config.toml")), self.environment.user_config_file()].into_iter().flatten()
+        {
+            match file::read(&self.cwd.join(&path)) {
+                Ok(bytes) => return Ok(Some(Named { path, bytes })),
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(error) => return Err(unreadable(&path, "", &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn must_read(&self, path: &Path, asked_by: &str) -> Result<Named, ConfigError> {
+        let bytes = file::read(&self.cwd.join(path)).map_err(|error| unreadable(path, asked_by, &error))?;
+        Ok(Named { path: path.to_owned(), bytes })
+    }
+
+    /// Puts the layers on top of each other, the weakest first.
+    fn layer(&self, file: Option<Named>) -> Result<Config, ConfigError> {
+        let mut draft = self.defaults();
+        if let Some(file) = file {
+            draft.take_file(&file);
+            draft.config.file = Some(self.cwd.join(&file.path));
+        }
+        for (at, key) in KEYS.iter().enumerate().filter(|(_, key)| self.role.takes(key)) {
+            let variable = key.variable();
+            if let Some(text) = self.environment.get(&variable) {
+                draft.take(at, key, &Written::Plain(text.to_owned()), Source::Env(variable));
+            }
+            if let Some(written) = self.flag(key) {
+                draft.take(at, key, &written, Source::Flag(key.flag()));
+            }
+        }
+        draft.config.warnings.extend(self.unknown_variables());
+        draft.finish()
+    }
+
+    /// Returns what the command line says for a key.
+    fn flag(&self, key: &Key) -> Option<Written> {
+        let path = key.path();
+        let mut texts = self.flags.iter().filter(|(name, _)| *name == path).map(|(_, text)| text.clone());
+        if key.on_command_line == OnCommandLine::Repeated {
+            let all: Vec<_> = texts.map(Written::Plain).collect();
+            return (!all.is_empty()).then_some(Written::List(all));
+        }
+        texts.next().map(Written::Plain)
+    }
+
+    /// Returns a draft in which every key has its default.
+    fn defaults(&self) -> Draft {
+        let mut draft = Draft {
+            role: self.role,
+            config: blank(&self.host_name),
+            interval: Settings::default().interval(),
+            timeout: Settings::default().timeout(),
+            home: self.environment.home(),
+            problems: Vec::new(),
+            doubtful: false,
+        };
+        for (at, key) in KEYS.iter().enumerate() {
+            if let Preset::Value(text) = key.preset
+                && let Ok(value) = DeValue::parse(text)
+            {
+                draft.take(at, key, &file::written(value.get_ref()), Source::Default);
+            }
+        }
+        draft.config.log.dir = self.environment.state_dir().map(|dir| dir.join("logs"));
+        draft
+    }
+
+    /// Warns of variables that look like settings and are none: a typo there would otherwise go unseen.
+    fn unknown_variables(&self) -> Vec<String> {
+        let known: Vec<_> = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]).collect();
+        let unknown = self.environment.ours().filter(|name| !known.iter().any(|known| known == name));
+        unknown
+            .map(|name| match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) if name != PREFIX => {
+                    format!("{} is not a setting (did you mean {near}?)", shown(name))
+                }
+                _ => format!("{} is not a setting", shown(name)),
+            })
+            .collect()
+    }
+}
+
+/// A file that was read, as it was named.
+#[derive(Debug)]
+struct Named {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+fn unreadable(path: &Path, asked_by: &str, error: &io::Error) -> ConfigError {
+    let (file, remedy) = (named(path), "`presence-tui config --default` prints one to start from");
+    ConfigError::one(match error.kind() {
+        io::ErrorKind::NotFound => format!("{asked_by}{file}: no such file ({remedy})"),
+        io::ErrorKind::IsADirectory => {
+            format!("{asked_by}{file}: a folder, not a file (name the file in it)")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!(
+                "{asked_by}{file}: permission denied (make it readable, or name another file with --config)"
+            )
+        }
+        _ => format!("{asked_by}{file}: {error} (name another file with --config)"),
+    })
+}
+
+/// Tells whether a key is the interval or the timeout.
+fn is_of_settings(key: &Key) -> bool {
+    key.section == "server" && matches!(key.word, "interval" | "timeout")
+}
+
+impl Draft {
+    /// Takes over one value, or notes what is wrong with it.
+    fn take(&mut self, at: usize, key: &Key, written: &Written, source: Source) {
+        match (key.set)(self, written) {
+            Ok(()) => self.note(at, source),
+            Err(error) => {
+                self.doubtful |= is_of_settings(key);
+                self.problems.push(format!("{source}: {error}"));
+            }
+        }
+    }
+
+    fn note(&mut self, at: usize, source: Source) {
+        if let Some(slot) = self.config.sources.get_mut(at) {
+            *slot = source;
+        }
+    }
+
+    /// Takes over a file.
+    fn take_file(&mut self, file: &Named) {
+        let contents = file::understand(&file.bytes);
+        let mut problems = contents.problems;
+        self.doubtful = !problems.is_empty();
+        for found in contents.found {
+            let Some(key) = KEYS.get(found.key) else { continue };
+            match (key.set)(self, &found.written) {
+                Ok(()) => self.note(found.key, Source::File(file.path.clone(), found.place.line)),
+                Err(error) => {
+                    self.doubtful |= is_of_settings(key);
+                    problems.push((found.place, format!("{}: {error}", key.path())));
+                }
+            }
+        }
+        problems.sort();
+        let place = |Place { line, column }: Place| format!("{}:{line}:{column}", named(&file.path));
+        self.problems.extend(problems.into_iter().map(|(at, problem)| format!("{}: {problem}", place(at))));
+    }
+
+    /// Checks what only the whole can show.
+    fn finish(mut self) -> Result<Config, ConfigError> {
+        if !self.doubtful {
+            match Settings::new(self.interval, self.timeout) {
+                Ok(settings) => self.config.server.settings = settings,
+                Err(_) => self.problems.push(self.misfit()),
+            }
+        }
+        if !self.problems.is_empty() {
+            return Err(ConfigError { problems: self.problems });
+        }
+        let port = self.config.source("server.port");
+        self.config.port_is_explicit = matches!(port, Some(Source::Flag(_) | Source::Env(_)));
+        self.limit_register_timeout();
+        if self.role != Role::Join {
+            self.config.warnings.extend(self.config.server.settings.warning());
+        }
+        Ok(self.config)
+    }
+
+    /// Says which interval and which timeout do not fit, and where each came from.
+    fn misfit(&self) -> String {
+        let from = |key| self.config.source(key).map_or_else(String::new, ToString::to_string);
+        let (interval, timeout) = (exact(self.interval), exact(self.timeout));
+        let (interval_from, timeout_from) =
+            (from("server.heartbeat_interval"), from("server.connection_timeout"));
+        format!(
+            "timeout {timeout} ({timeout_from}) must be greater than interval {interval} ({interval_from}): \
+             try a timeout of {} or more, or a shorter interval",
+            exact(self.interval * 2)
+        )
+    }
+
+    fn limit_register_timeout(&mut self) {
+        let timeout = self.config.server.settings.timeout();
+        let asked = self.config.server.register_timeout;
+        if asked <= timeout {
+            return;
+        }
+        self.config.server.register_timeout = timeout;
+        if let Some(source) = self.config.source("server.register_timeout")
+            && *source != Source::Default
+            && self.role != Role::Join
+        {
+            let warning = format!(
+                "register timeout {} ({source}) is longer than the timeout: {} is used",
+                exact(asked),
+                exact(timeout)
+            );
+            self.config.warnings.push(warning);
+        }
+    }
+}
+
+/// Returns a configuration in which every field waits for its default from the table.
+fn blank(host_name: &str) -> Config {
+    Config {
+        server: ServerConfig {
+            host: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port: 0,
+            settings: Settings::default(),
+            max_clients: 0,
+            offline_retention: Duration::ZERO,
+            register_timeout: Duration::ZERO,
+            max_per_ip: None,
+            pin_legacy: false,
+            name: host_name.to_owned(),
+        },
+        client: ClientConfig {
+            server: None,
+            name: host_name.to_owned(),
+            user: None,
+            device: None,
+            tags: Vec::new(),
+            advertise: None,
+            id: None,
+            interval: Duration::ZERO,
+        },
+        ui: UiConfig {
+            theme: String::new(),
+            columns: Vec::new(),
+            sort: Sort::State,
+            bell: false,
+            save_changes: false,
+        },
+        log: LogConfig { dir: None, level: String::new(), max_files: 0 },
+        file: None,
+        port_is_explicit: false,
+        warnings: Vec::new(),
+        sources: vec![Source::Default; KEYS.len()],
+    }
+}
