@@ -1,0 +1,135 @@
+//! The wiring: what is started, in which order, and how it all stops.
+
+mod join;
+mod serve;
+mod signals;
+
+use std::io::Write;
+
+use anyhow::Context;
+
+use crate::cli::{self, Cli, Command, CommonArgs};
+use crate::config::{self, Config, Environment};
+use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
+
+/// How a run ended that could not do its job.
+#[derive(Debug)]
+pub enum Failure {
+    /// What the program was told makes no sense: exit status 2.
+    Usage(anyhow::Error),
+    /// It could not do its job: exit status 1.
+    Job(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Job(error)
+    }
+}
+
+/// Does what the command line asks for; `out` is where plain output goes.
+///
+/// # Errors
+/// Settings that make no sense, or a job that cannot be done; both with words for the person who asked.
+pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<(), Failure> {
+    let command = &cli.command;
+    match command {
+        Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
+        Command::Config(args) if args.default => {
+            return Ok(print(out, config::default_file().as_bytes())?);
+        }
+        _ => {}
+    }
+    let cwd = std::env::current_dir().context("the current folder is gone; change to another one")?;
+    let rust_log = environment.get("RUST_LOG").map(str::to_owned);
+    let state_dir = environment.state_dir();
+    let sources = command.sources(environment, cwd, host_name());
+    let config = sources.resolve().map_err(|error| Failure::Usage(error.into()))?;
+    let start = |role, common: &CommonArgs| Start::new(role, &config, common, rust_log.as_deref());
+    match command {
+        Command::Serve(args) => {
+            let start = start("serve", &args.common);
+            runtime()?.block_on(serve::serve(&config, &sources, start))?;
+        }
+        Command::Join(args) => {
+            let start = start("join", &args.common);
+            runtime()?.block_on(join::join(&config, state_dir, start))?;
+        }
+        Command::Config(_) | Command::Completions(_) => print(out, config.print().as_bytes())?,
+    }
+    Ok(())
+}
+
+/// What a long run starts with: its log, and where its lifecycle lines go.
+struct Start {
+    lines: Lines,
+    log: Log,
+    /// Said once, right after the first line.
+    remarks: Vec<String>,
+}
+
+impl Start {
+    fn new(role: &str, config: &Config, common: &CommonArgs, rust_log: Option<&str>) -> Self {
+        let plan = LogPlan {
+            dir: config.log.dir.as_deref(),
+            level: &config.log.level,
+            rust_log,
+            max_files: config.log.max_files,
+            role,
+        };
+        let log = telemetry::start_log(plan);
+        let remarks = config.warnings.iter().chain(&log.warnings).cloned().collect();
+        log_panics();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), config = config.file_line(), "{role} starts");
+        let format = if common.json { LineFormat::Json } else { LineFormat::Text };
+        Self { lines: Lines::stderr(format), log, remarks }
+    }
+
+    /// Says what was noticed while starting.
+    fn say_remarks(&mut self) {
+        for remark in std::mem::take(&mut self.remarks) {
+            self.lines.warn(&remark);
+        }
+    }
+
+    /// Says what was lost for want of readers, and lets what is waiting be written.
+    fn finish(self) {
+        let dropped = self.lines.dropped() + self.log.dropped();
+        if dropped > 0 {
+            self.lines.warn(&format!("{dropped} lines were dropped because nobody took them in time"));
+        }
+    }
+}
+
+/// Writes panics to the log as well, with their place; what they end is decided where they are caught.
+fn log_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        tracing::error!(panic = ?info.payload_as_str(), location = ?info.location());
+        before(info);
+    }));
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot start its threads")
+}
+
+fn print(out: &mut impl Write, bytes: &[u8]) -> anyhow::Result<()> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // Whoever reads through `head` has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("could not write to stdout"),
+    }
+}
+
+/// Returns what this machine calls itself.
+fn host_name() -> String {
+    #[cfg(unix)]
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").unwrap_or_default();
+    if name.is_empty() { "localhost".to_owned() } else { name }
+}

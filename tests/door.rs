@@ -1,5 +1,6 @@
 //! Accepting connections: when descriptors run out, when nobody registers, and over real TCP.
 #![allow(missing_docs, reason = "a test is documented by its name")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are test code")]
 
 mod common;
 
@@ -111,7 +112,7 @@ async fn a_refused_client_reads_why_even_when_it_never_stops_talking() {
     let addr = open(&lab).await;
     let mut stream = TcpStream::connect(addr).await.unwrap();
     // Far more than the server will read: without reading it away, a reset would overtake the answer.
-    stream.write_all(&[b'x'; 40_000]).await.unwrap();
+    stream.write_all(&vec![b'x'; 40_000]).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains(r#""code":"too_long""#), "{answer}");

@@ -181,6 +181,7 @@ impl fmt::Display for EventKind {
                 write!(f, " ({origin})")
             }
             Self::Trouble(words) | Self::Notice(words) => f.write_str(words),
+            Self::Draining { clients: 1 } => f.write_str("stopping: 1 client is asked to leave"),
             Self::Draining { clients } => write!(f, "stopping: {clients} clients are asked to leave"),
         }
     }

@@ -60,6 +60,16 @@ impl Lines {
         });
     }
 
+    /// Says what happened in other words than an event's, here and in the log.
+    pub fn say(&self, word: &str, message: &str, trouble: bool) {
+        if trouble {
+            tracing::warn!(event = word, message = ?message);
+        } else {
+            tracing::info!(event = word, message = ?message);
+        }
+        self.remark(word, message);
+    }
+
     /// Says something that is good to know, here and in the log.
     pub fn note(&self, message: &str) {
         tracing::info!(note = message);

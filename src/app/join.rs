@@ -1,0 +1,105 @@
+//! `join`: the client from its first line to its last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::signals::Signals;
+use super::{Failure, Start};
+use crate::client::{Engine, Identity, Notice, Options, ServerAddr, Tcp};
+use crate::config::Config;
+use crate::presence::row::Claim;
+use crate::telemetry::Lines;
+
+/// How many commands may wait for the client.
+const COMMANDS_WAITING: usize = 64;
+
+/// Stays connected until it is asked to leave, or the server does not want it back.
+pub(super) async fn join(
+    config: &Config,
+    state_dir: Option<PathBuf>,
+    mut start: Start,
+) -> Result<(), Failure> {
+    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    let options = options(config)?;
+    start.say_remarks();
+
+    let id = config.client.id.as_deref();
+    let (server, name) = (options.server.written().to_owned(), options.name.clone());
+    let (identity, warnings) = if let Some(dir) = &state_dir {
+        Identity::open(dir, &server, &name, id, wall_ms())
+    } else {
+        let why = "this client is a new one at every start: there is no home folder to keep its identity in";
+        (Identity::ephemeral(id, wall_ms()), vec![why.to_owned()])
+    };
+    // The sender stays here: a client without a screen is commanded by signals alone.
+    let (_commands, inbox) = mpsc::channel(COMMANDS_WAITING);
+    let cancel = CancellationToken::new();
+    let (mut engine, windows) =
+        Engine::new(options, identity, Tcp, inbox, cancel.clone(), fastrand::Rng::new());
+    for warning in warnings {
+        engine.warn(warning);
+    }
+    let lines = Arc::new(start.lines);
+    let pump = tokio::spawn(write_lines(windows.notices, lines.clone()));
+    let mut running = tokio::spawn(engine.run());
+
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = signals.stop() => {
+            cancel.cancel();
+            tokio::select! {
+                ended = &mut running => ended,
+                () = signals.stop() => Ok(Ok(())), // Asked twice: at once.
+            }
+        }
+    };
+    running.abort();
+    let _ = pump.await; // It ends with the engine.
+    if let Some(lines) = Arc::into_inner(lines) {
+        Start { lines, ..start }.finish();
+    }
+    ended
+        .context("the client stopped by accident; the log has the details")?
+        .map_err(|error| Failure::Job(error.into()))
+}
+
+fn options(config: &Config) -> Result<Options, Failure> {
+    let client = &config.client;
+    let Some(server) = &client.server else {
+        let words =
+            "no server to join (write presence-tui join HOST[:PORT], or set client.server in the config)";
+        return Err(Failure::Usage(anyhow::anyhow!(words)));
+    };
+    let server: ServerAddr =
+        server.to_string().parse().map_err(|error| Failure::Usage(anyhow::Error::new(error)))?;
+    Ok(Options {
+        server,
+        name: client.name.clone(),
+        user: client.user.clone(),
+        device: client.device.clone(),
+        tags: client.tags.clone(),
+        advertise: client.advertise.map(|addr| Claim { ip: addr.ip().to_string().into(), port: addr.port() }),
+        token: None,
+        interval: client.interval,
+    })
+}
+
+async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {
+    while let Some(notice) = notices.recv().await {
+        lines.say(notice.word(), &notice.to_string(), notice.is_trouble());
+    }
+}
+
+/// Returns the milliseconds since 1970: the generation of an identity grows with them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a new process must be newer than the last, even after a reboot"
+)]
+fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,172 @@
+//! `serve`: the server from its first line to its last.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Start;
+use super::signals::{Asked, Signals};
+use crate::config::{Config, PORT_DEFAULT, PORT_FALLBACK_LAST, Sources};
+use crate::net;
+use crate::presence::registry::Limits;
+use crate::presence::span::brief;
+use crate::presence::{Event, EventKind};
+use crate::server::{HubHost, Options, Remote, Server, Summary};
+use crate::telemetry::Lines;
+
+/// Descriptors the process needs besides its clients': log, signals, newcomers.
+const DESCRIPTORS_OF_OUR_OWN: u64 = 64;
+
+/// Serves until it is asked to stop.
+pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    let open_files = net::raise_open_files();
+    let (listener, addr) = bind(config)?;
+    start.lines.listening(addr);
+    start.say_remarks();
+    start.lines.note(&config.file_line());
+    if addr.port() != config.server.port && config.server.port != 0 {
+        let wanted = config.server.port;
+        start.lines.warn(&format!("port {wanted} is taken: listening on {} instead", addr.port()));
+    }
+    if let Some(warning) = too_few_files(open_files, config.server.max_clients) {
+        start.lines.warn(&warning);
+    }
+
+    let began = Instant::now();
+    let mut server =
+        Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
+    let remote = server.remote();
+    server.open(TcpListener::from_std(listener).context("cannot listen")?);
+    let events = server.events().context("nobody else takes the events")?;
+    let lines = Arc::new(start.lines);
+    let pump = tokio::spawn(write_lines(events, lines.clone()));
+
+    let mut current = config.clone();
+    while signals.next().await == Asked::Reload {
+        if let Some(reloaded) = reload(sources, &current, &remote).await {
+            current = reloaded;
+        }
+    }
+    let summary = tokio::select! {
+        summary = server.stop() => summary,
+        () = signals.stop() => Summary::default(), // Asked twice: at once.
+    };
+    let _ = pump.await; // It ends with the hub; whatever happened is on its way out.
+    lines.note(&last_words(summary, began));
+    if let Some(lines) = Arc::into_inner(lines) {
+        Start { lines, ..start }.finish();
+    }
+    Ok(())
+}
+
+fn options(config: &Config) -> Options {
+    Options {
+        name: config.server.name.clone(),
+        settings: config.server.settings,
+        limits: limits(config),
+        register_timeout: config.server.register_timeout,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        max_clients: config.server.max_clients,
+        max_per_ip: config.server.max_per_ip.unwrap_or(0),
+        retention: config.server.offline_retention,
+    }
+}
+
+/// Listens on the configured port; the default one may give way to the next that is free, up to 8085.
+fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
+    let (host, port) = (config.server.host, config.server.port);
+    let may_give_way = !config.port_is_explicit && (PORT_DEFAULT..=PORT_FALLBACK_LAST).contains(&port);
+    let last = if may_give_way { PORT_FALLBACK_LAST } else { port };
+    for candidate in port..=last {
+        let wanted = SocketAddr::new(host, candidate);
+        match net::listen(wanted) {
+            Ok(listener) => {
+                let addr = listener.local_addr().context("the system does not say where it listens")?;
+                return Ok((listener, addr));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && candidate < last => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && may_give_way => {
+                bail!(
+                    "could not listen on {host}: ports {port} to {last} are all taken (try --port 0 for any free one)"
+                )
+            }
+            Err(error) => {
+                let hint = match error.kind() {
+                    std::io::ErrorKind::AddrInUse => {
+                        "stop what holds it, or try another --port; 0 finds a free one"
+                    }
+                    std::io::ErrorKind::PermissionDenied => "try a port above 1023",
+                    std::io::ErrorKind::AddrNotAvailable => {
+                        "this machine has no such address; try --host 0.0.0.0"
+                    }
+                    _ => "try another --host or --port",
+                };
+                bail!("could not listen on {wanted}: {error} ({hint})")
+            }
+        }
+    }
+    bail!("could not listen on {host}:{port}") // The range is never empty.
+}
+
+/// Compares the open-file limit with what a full house needs.
+fn too_few_files(limit: Option<u64>, max_clients: usize) -> Option<String> {
+    let needed = max_clients as u64 + DESCRIPTORS_OF_OUR_OWN;
+    let limit = limit.filter(|&limit| limit < needed)?;
+    Some(format!(
+        "the system allows {limit} open files, but max_clients = {max_clients} needs {needed} (raise ulimit -n, or LimitNOFILE in the service)"
+    ))
+}
+
+/// Writes every event as a line until the server is over.
+async fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) {
+    while let Some(event) = events.recv().await {
+        lines.event(&event);
+    }
+}
+
+/// Reads the configuration again and applies what can change while running.
+async fn reload(sources: &Sources, before: &Config, remote: &Remote) -> Option<Config> {
+    let config = match sources.resolve_again(before) {
+        Ok(config) => config,
+        Err(error) => {
+            for problem in error.problems {
+                let words = format!("the configuration stays as it was: {problem}");
+                remote.note(EventKind::Trouble(words)).await;
+            }
+            return None;
+        }
+    };
+    for warning in &config.warnings {
+        remote.note(EventKind::Trouble(warning.clone())).await;
+    }
+    remote.note(EventKind::Notice(format!("read again: {}", config.file_line()))).await;
+    let fixed = |config: &Config| (config.server.host, config.server.port, config.log.clone());
+    if fixed(&config) != fixed(before) {
+        let words = "server.host, server.port and log.* take effect at the next start";
+        remote.note(EventKind::Notice(words.to_owned())).await;
+    }
+    remote.reload(config.server.settings, limits(&config), config.server.register_timeout).await;
+    Some(config)
+}
+
+fn last_words(summary: Summary, began: Instant) -> String {
+    let Summary { sessions, timed_out, events_dropped, left_behind } = summary;
+    let mut words =
+        vec![format!("served {sessions} sessions for {}, {timed_out} timed out", brief(began.elapsed()))];
+    if events_dropped > 0 {
+        words.push(format!("{events_dropped} events were not written"));
+    }
+    if left_behind > 0 {
+        words.push(format!("{left_behind} connections were cut off"));
+    }
+    words.join(", ")
+}
