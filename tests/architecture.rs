@@ -57,8 +57,8 @@ const BANS: &[Ban] = &[
         place: Place::AnywhereBut(&[
             "telemetry.rs",
             "client/identity.rs",
-            "app.rs",
-            "main.rs",
+            "app/join.rs",
+            "server/hub.rs",
             "tui/mod.rs",
             "tui/input.rs",
         ]),

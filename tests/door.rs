@@ -75,7 +75,7 @@ async fn connections_that_never_register_take_no_place_of_a_client_and_have_a_ca
 }
 
 /// Opens a server on loopback, on a port the system chooses.
-async fn open(lab: &Lab) -> SocketAddr {
+fn open(lab: &Lab) -> SocketAddr {
     let listener = net::listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let addr = listener.local_addr().unwrap();
     lab.server.open(TcpListener::from_std(listener).unwrap());
@@ -95,7 +95,7 @@ async fn register(addr: SocketAddr) -> BufReader<TcpStream> {
 #[tokio::test]
 async fn a_reset_in_the_middle_of_a_line_is_a_loss_at_once() {
     let mut lab = Lab::new();
-    let addr = open(&lab).await;
+    let addr = open(&lab);
     let mut peer = register(addr).await;
     peer.write_all(b"{\"type\":\"pi").await.unwrap();
     // Closing with a linger of zero sends a reset instead of a goodbye.
@@ -109,7 +109,7 @@ async fn a_reset_in_the_middle_of_a_line_is_a_loss_at_once() {
 #[tokio::test]
 async fn a_refused_client_reads_why_even_when_it_never_stops_talking() {
     let mut lab = Lab::new();
-    let addr = open(&lab).await;
+    let addr = open(&lab);
     let mut stream = TcpStream::connect(addr).await.unwrap();
     // Far more than the server will read: without reading it away, a reset would overtake the answer.
     stream.write_all(&vec![b'x'; 40_000]).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_refused_client_reads_why_even_when_it_never_stops_talking() {
 #[tokio::test]
 async fn clients_over_real_tcp_see_each_other_come_and_go() {
     let lab = Lab::new();
-    let addr = open(&lab).await;
+    let addr = open(&lab);
     let mut a = register(addr).await;
     let b = register(addr).await;
     let mut line = String::new();

@@ -343,3 +343,27 @@ mod tests {
         assert_eq!((0..20).filter(|_| budget.take(later)).count(), 3);
     }
 }
+#[cfg(test)]
+mod sizes {
+    #[tokio::test]
+    async fn sizes() {
+        let (mut hub, handle, _) = super::super::hub::Hub::new(super::super::Options{ name: "x".into(), settings: Default::default(), limits: crate::presence::registry::Limits{max_clients:1,max_per_ip:0,retention:std::time::Duration::from_secs(1)}, register_timeout: std::time::Duration::from_secs(1)});
+        let l = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let s = tokio::net::TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
+        println!("tcp {}", std::mem::size_of_val(&s));
+        let f = super::run(s, super::Caller{ peer: l.local_addr().unwrap(), permit: None, cancel: Default::default() }, handle.clone());
+        println!("run future {}", std::mem::size_of_val(&f));
+        println!("wire {}", std::mem::size_of::<super::Wire<tokio::net::TcpStream>>());
+        println!("session {}", std::mem::size_of::<super::Session>());
+        println!("link {}", std::mem::size_of::<super::Link>());
+        println!("pulse {}", std::mem::size_of::<super::Pulse>());
+        println!("row {}", std::mem::size_of::<crate::presence::registry::Row>());
+        println!("notified {}", std::mem::size_of::<tokio::sync::futures::Notified>());
+        println!("registration {}", std::mem::size_of::<super::Registration>());
+        println!("msg {}", std::mem::size_of::<super::ClientMessage>());
+        println!("tohub {}", std::mem::size_of::<super::ToHub>());
+        println!("sleep {}", std::mem::size_of::<tokio::time::Sleep>());
+        println!("departure {}", std::mem::size_of::<super::Departure>());
+        let _ = hub.subscribe(1);
+    }
+}

@@ -1,0 +1,109 @@
+//! The real binary, and a fleet of raw connections to it.
+#![allow(dead_code, unreachable_pub, reason = "each bench uses its own part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a bench that cannot set itself up should say so and stop"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How many connections are opened at a time: a fleet, not a flood.
+const AT_ONCE: usize = 200;
+
+/// A server in a process of its own; it ends with this.
+pub struct Served {
+    child: Child,
+    pub addr: SocketAddr,
+}
+
+impl Served {
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_presence-tui"))
+            .args(["serve", "--headless", "--host", "127.0.0.1", "--port", "0", "--max-clients", "100000"])
+            .args(args)
+            .env("XDG_STATE_HOME", std::env::temp_dir().join("presence-tui-bench"))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        let addr = first.strip_prefix("listening on ").expect("the first line says where").parse().unwrap();
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, addr }
+    }
+
+    /// Returns the server's resident memory in bytes.
+    pub fn rss(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Returns the processor time the server has used, in milliseconds.
+    pub fn cpu_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Opens `n` connections and registers each as a v1 client that asks for nothing.
+pub async fn fleet(addr: SocketAddr, n: usize) -> Vec<TcpStream> {
+    let mut clients = Vec::with_capacity(n);
+    while clients.len() < n {
+        let batch: Vec<_> = (clients.len()..n.min(clients.len() + AT_ONCE))
+            .map(|number| tokio::spawn(register(addr, number)))
+            .collect();
+        for client in batch {
+            clients.push(client.await.unwrap());
+        }
+    }
+    clients
+}
+
+async fn register(addr: SocketAddr, number: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    let line = format!(
+        "{{\"type\":\"register\",\"client_ip\":\"127.0.0.1\",\"client_port\":{},\"v\":1,\"id\":\"client-{number}\",\"name\":\"client-{number}\"}}\n",
+        number % 65_536
+    );
+    stream.write_all(line.as_bytes()).await.unwrap();
+    read_line(&mut stream).await;
+    stream
+}
+
+/// Reads one line; what comes after it in the same segment is not expected.
+pub async fn read_line(stream: &mut TcpStream) -> Vec<u8> {
+    let mut line = Vec::new();
+    let mut chunk = [0; 512];
+    while line.last() != Some(&b'\n') {
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => line.extend_from_slice(&chunk[..read]),
+        }
+    }
+    line
+}
+
+/// Returns the value below which `percent` of the sorted values lie.
+pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> T {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+/// Returns the number given on the command line, or the default.
+pub fn asked(default: usize) -> usize {
+    std::env::args().skip(1).find_map(|arg| arg.parse().ok()).unwrap_or(default)
+}
