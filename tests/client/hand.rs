@@ -32,6 +32,8 @@ pub(crate) struct Log {
     pub(crate) lookups: Vec<Instant>,
     /// What the next attempts meet; an empty list means success.
     pub(crate) trouble: VecDeque<Trouble>,
+    /// How much the next connections take in before somebody reads; 0 for plenty.
+    pub(crate) room_bytes: usize,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,7 +64,11 @@ impl Connector for Net {
             Some(_) => return Err(io::ErrorKind::ConnectionRefused.into()),
             None => {}
         }
-        let (here, there) = tokio::io::duplex(64 * 1024);
+        let room_bytes = match self.log.lock().unwrap().room_bytes {
+            0 => 64 * 1024,
+            few => few,
+        };
+        let (here, there) = tokio::io::duplex(room_bytes);
         self.servers.send((address, there)).await.unwrap();
         Ok((here, Some(([192, 168, 0, 7], 50_000).into())))
     }

@@ -177,3 +177,54 @@ async fn a_note_is_told_to_the_others_and_remembered_for_the_next_connection() {
     let (_server, register) = client.accept().await;
     assert_eq!(register["tags"]["note"], "draining\u{fffd}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_nothing_in_is_given_up_after_five_seconds() {
+    let mut client = join(1);
+    client.log.lock().unwrap().room_bytes = 16;
+    let (_, mut server) = client.servers.recv().await.unwrap();
+    let started = Instant::now();
+    client.notice("nothing could be sent for 5s").await;
+    assert!(started.elapsed() >= secs(5) && started.elapsed() < secs(6), "{:?}", started.elapsed());
+    let asked = Instant::now();
+    client.cancel.cancel();
+    assert_eq!(client.task.await.unwrap(), Ok(()));
+    assert!(asked.elapsed() < secs(1));
+    let _ = server.read_u8().await; // It was open until here.
+}
+
+#[tokio::test(start_paused = true)]
+async fn quitting_is_prompt_even_while_nothing_can_be_sent() {
+    let mut client = join(1);
+    client.log.lock().unwrap().room_bytes = 16;
+    let _server = client.servers.recv().await.unwrap();
+    time::sleep(secs(1)).await;
+    let asked = Instant::now();
+    client.cancel.cancel();
+    assert_eq!(client.task.await.unwrap(), Ok(()));
+    assert!(asked.elapsed() < secs(1), "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_a_server_count_even_if_they_were_not_read_in_time() {
+    let mut client = join(1);
+    let mut server = client.welcomed(5_000, 15_000).await;
+    server.ping().await;
+    server.send(&json!({"type":"error","code":"kicked","message":"by the operator"})).await;
+    drop(server);
+    client.commands.send(Command::BeatNow).await.unwrap();
+    let error = client.task.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("by the operator"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_can_cut_a_wait_short() {
+    let mut client = join_into(2, &[Trouble::Refused; 9]);
+    for _ in 0..9 {
+        client.notice("retrying").await;
+        client.commands.send(Command::Reconnect).await.unwrap();
+    }
+    let started = Instant::now();
+    client.accept().await;
+    assert!(started.elapsed() < Duration::from_millis(5));
+}
