@@ -89,6 +89,10 @@ pub(crate) fn join(seed: u64) -> Joined {
 }
 
 pub(crate) fn join_into(seed: u64, trouble: &[Trouble]) -> Joined {
+    join_as(Identity::ephemeral(Some("k3v9q2m1"), 1_000), seed, trouble)
+}
+
+pub(crate) fn join_as(identity: Identity, seed: u64, trouble: &[Trouble]) -> Joined {
     let (servers_in, servers) = mpsc::channel(8);
     let log = Arc::new(Mutex::new(Log { trouble: trouble.iter().copied().collect(), ..Log::default() }));
     let (commands, commands_out) = mpsc::channel(8);
@@ -104,14 +108,8 @@ pub(crate) fn join_into(seed: u64, trouble: &[Trouble]) -> Joined {
         interval: secs(30),
     };
     let net = Net { servers: servers_in, log: Arc::clone(&log) };
-    let (engine, windows) = Engine::new(
-        options,
-        Identity::ephemeral(Some("k3v9q2m1"), 1_000),
-        net,
-        commands_out,
-        cancel.clone(),
-        fastrand::Rng::with_seed(seed),
-    );
+    let (engine, windows) =
+        Engine::new(options, identity, net, commands_out, cancel.clone(), fastrand::Rng::with_seed(seed));
     Joined { task: tokio::spawn(engine.run()), windows, commands, cancel, servers, log }
 }
 

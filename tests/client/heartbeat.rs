@@ -187,3 +187,17 @@ async fn held_heartbeats_stop_and_start_again_at_once() {
     server.ping().await;
     assert!(asked.elapsed() < Duration::from_millis(5));
 }
+
+#[tokio::test(start_paused = true)]
+async fn our_own_pause_is_not_blamed_on_the_server() {
+    let mut client = join(3);
+    let mut server = client.welcomed(5_000, 15_000).await;
+    for _ in 0..20 {
+        let ping = server.ping().await;
+        // The answer is there before the pause ends, but was not read.
+        server.pong(&ping).await;
+        time::advance(secs(600)).await;
+    }
+    let state = client.state(|state| state.uplink.answered == 20).await;
+    assert!(state.uplink.last_loss.is_none() && matches!(state.uplink.link, Link::Online(_)));
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use presence_tui::client::JoinError;
+use presence_tui::client::{Identity, JoinError};
 use presence_tui::presence::command::Command;
 use presence_tui::presence::view::Link;
 use presence_tui::protocol::ErrorCode;
@@ -227,4 +227,24 @@ async fn a_person_can_cut_a_wait_short() {
     let started = Instant::now();
     client.accept().await;
     assert!(started.elapsed() < Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_and_secret_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ids = Vec::new();
+    for (secret, wall_ms) in [(json!(null), 5_000), (json!("s3cret"), 4_000)] {
+        let (identity, warnings) = Identity::open(dir.path(), "hq", "build-7", None, wall_ms);
+        assert_eq!(warnings, Vec::<String>::new());
+        let mut client = join_as(identity, 1, &[]);
+        let (mut server, register) = client.accept().await;
+        assert_eq!(register["resume"], secret);
+        ids.push((register["id"].clone(), register["gen"].clone()));
+        server.send(&welcome(5_000, 15_000)).await;
+        server.ping().await;
+        client.cancel.cancel();
+        assert_eq!(client.task.await.unwrap(), Ok(()));
+    }
+    assert_eq!(ids[0].0, ids[1].0);
+    assert_eq!((&ids[0].1, &ids[1].1), (&json!(5_000), &json!(5_001)), "the wall clock stepped back");
 }
