@@ -98,7 +98,7 @@ fn a_gap_is_asked_for_once_and_again_only_after_a_while() {
     assert_eq!(peers.batch(joined(9, &["d"]), now + Duration::from_secs(6)).sync_from, Some(5));
     assert_eq!(peers.counts().total(), 0);
     for (rev, id) in [(6, "a"), (7, "b"), (7, "x"), (8, "c")] {
-        peers.batch(joined(rev, &[id]), now);
+        assert_eq!(peers.batch(joined(rev, &[id]), now).sync_from, None, "{rev} closes the gap or is old");
     }
     assert_eq!(peers.iter().map(|peer| &*peer.id).collect::<Vec<_>>(), ["a", "b", "c"]);
 }
