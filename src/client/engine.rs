@@ -355,3 +355,6 @@ fn first_uplink(options: &Options, identity: &Identity) -> Uplink {
             .unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

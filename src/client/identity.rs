@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -30,12 +31,15 @@ pub struct Identity {
     generation: u64,
     resume: Option<String>,
     place: Option<Place>,
+    changes: u64,
 }
 
 /// Where an identity is kept.
 #[derive(Debug)]
 struct Place {
     file: PathBuf,
+    /// Which of the changes is in the file; held while one is written.
+    written: Arc<Mutex<u64>>,
     /// Dropping this gives the slot back.
     _lock: File,
 }
@@ -55,6 +59,8 @@ struct Stored {
 pub struct Save {
     file: PathBuf,
     stored: Stored,
+    nth: u64,
+    written: Arc<Mutex<u64>>,
 }
 
 impl Identity {
@@ -84,7 +90,13 @@ impl Identity {
     /// Makes an identity that is kept nowhere.
     #[must_use]
     pub fn ephemeral(id: Option<&str>, wall_ms: u64) -> Self {
-        Self { id: id.map_or_else(new_id, str::to_owned), generation: wall_ms, resume: None, place: None }
+        Self {
+            id: id.map_or_else(new_id, str::to_owned),
+            generation: wall_ms,
+            resume: None,
+            place: None,
+            changes: 0,
+        }
     }
 
     /// Reads what the slot remembers, and remembers this start.
@@ -105,7 +117,7 @@ impl Identity {
         let generation = stored.as_ref().map_or(0, |it| it.generation.saturating_add(1)).max(wall_ms);
         let (known, resume) = stored.map_or((None, None), |it| (Some(it.id), it.resume));
         let id = id.map(str::to_owned).or(known).unwrap_or_else(new_id);
-        let identity = Self { id, generation, resume, place: Some(place) };
+        let mut identity = Self { id, generation, resume, place: Some(place), changes: 0 };
         if let Some(Err(error)) = identity.save().map(Save::run) {
             warnings.push(format!(
                 "could not save the identity: {error} (free some space, or make its folder writable)"
@@ -141,18 +153,30 @@ impl Identity {
         self.save()
     }
 
-    fn save(&self) -> Option<Save> {
+    fn save(&mut self) -> Option<Save> {
+        self.changes += 1;
         let stored = Stored { id: self.id.clone(), generation: self.generation, resume: self.resume.clone() };
-        self.place.as_ref().map(|place| Save { file: place.file.clone(), stored })
+        self.place.as_ref().map(|place| Save {
+            file: place.file.clone(),
+            stored,
+            nth: self.changes,
+            written: Arc::clone(&place.written),
+        })
     }
 }
 
 impl Save {
     /// Writes the identity beside its old file and then puts it in its place, readable by its owner alone.
     ///
+    /// Of two changes that are written at the same time the newer one stays.
+    ///
     /// # Errors
     /// The folder cannot be written to.
     pub fn run(self) -> io::Result<()> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written > self.nth {
+            return Ok(());
+        }
         let temp = self.file.with_extension("tmp");
         match fs::remove_file(&temp) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -162,7 +186,9 @@ impl Save {
         file.write_all(&serde_json::to_vec(&self.stored)?)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::rename(&temp, &self.file)
+        fs::rename(&temp, &self.file)?;
+        *written = self.nth;
+        Ok(())
     }
 }
 
@@ -178,7 +204,10 @@ fn take_slot(dir: &Path, server: &str, name: &str, id: Option<&str>) -> io::Resu
         let lock =
             private().read(true).write(true).create(true).open(dir.join(format!("{base}.{slot}.lock")))?;
         match lock.try_lock() {
-            Ok(()) => return Ok(Place { file: dir.join(format!("{base}.{slot}.json")), _lock: lock }),
+            Ok(()) => {
+                let file = dir.join(format!("{base}.{slot}.json"));
+                return Ok(Place { file, written: Arc::default(), _lock: lock });
+            }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -304,6 +333,17 @@ mod tests {
         drop(identity);
         let again = open(dir.path(), 1);
         assert_eq!((again.id(), again.resume()), (&*id, Some("s3cret")));
+    }
+
+    #[test]
+    fn an_older_change_never_overwrites_a_newer_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut identity = open(dir.path(), 1);
+        let (older, newer) = (identity.remember("old").unwrap(), identity.remember("new").unwrap());
+        newer.run().unwrap();
+        older.run().unwrap();
+        drop(identity);
+        assert_eq!(open(dir.path(), 1).resume(), Some("new"));
     }
 
     #[test]

@@ -14,11 +14,13 @@ use crate::protocol::message::ClientList;
 /// How many departed peers are remembered; the oldest go first.
 pub const GONE_MAX: usize = 10_000;
 /// How many peers are believed to be there; what a server tells beyond that is counted and not kept.
-pub const LIVE_MAX: usize = 262_144;
+pub const LIVE_MAX: usize = 131_072;
 /// The longest claimed address that is kept: no host name is longer.
 const CLAIM_BYTES_MAX: usize = 253;
 /// The longest identity that is kept: those of legacy peers are made of their claim.
 const ID_BYTES_MAX: usize = 320;
+/// The longest age that is believed; instants further back may not exist.
+const AGE_MAX: Duration = Duration::from_hours(24 * 3_660);
 /// How many labels of a peer are kept.
 const TAGS_MAX: usize = 16;
 
@@ -290,7 +292,9 @@ impl Peer {
             text.map(|text| clean::name(&text)).filter(|text| !text.is_empty()).map(Arc::<str>::from)
         };
         let tag = |(key, value): &(String, String)| (clean::name(key).into(), clean::name(value).into());
-        let ago = |ms: u64| now.checked_sub(Duration::from_millis(ms));
+        let ago = |ms: u64| {
+            Some(Duration::from_millis(ms)).filter(|age| *age <= AGE_MAX).and_then(|age| now.checked_sub(age))
+        };
         let label = cleaned(entry.name).unwrap_or_else(|| claim.to_string().into());
         (!id.is_empty()).then(|| Self {
             key: RowKey(0),
@@ -350,3 +354,6 @@ fn departure(word: &str) -> Departure {
         None => Departure::new(Reason::Left, clean::name(word)),
     }
 }
+
+#[cfg(test)]
+mod tests;

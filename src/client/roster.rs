@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::peers::LIVE_MAX;
 use crate::protocol::entry::{Entry, Parted};
 use crate::protocol::message::ClientList;
 
-/// How many batches are kept while pages are still coming.
-const LATER_MAX: usize = 1_024;
+/// How much text is kept of pages and batches before the last page has come; 100,000 peers have about 10 MB.
+const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What an entry weighs at least, besides its texts.
+const ENTRY_BYTES: usize = 256;
 /// How long the answer to a `sync` may take before it is asked for again.
 const SYNC_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -36,6 +37,25 @@ impl Batch {
             Self::Joined { rev, .. } | Self::Left { rev, .. } => *rev,
         }
     }
+
+    /// Returns about how many bytes it takes.
+    fn weight(&self) -> usize {
+        ENTRY_BYTES
+            + match self {
+                Self::Joined { clients, .. } => clients.iter().map(weight).sum::<usize>(),
+                Self::Left { clients, .. } => {
+                    clients.iter().map(|it| ENTRY_BYTES + it.id.len() + it.reason.len()).sum()
+                }
+            }
+    }
+}
+
+/// Returns about how many bytes an entry takes.
+fn weight(entry: &Entry) -> usize {
+    let texts = [&entry.id, &entry.name, &entry.state, &entry.user, &entry.device];
+    let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+    let tags: usize = entry.tags.0.iter().map(|(key, value)| ENTRY_BYTES + key.len() + value.len()).sum();
+    ENTRY_BYTES + entry.ip.len() + texts + tags
 }
 
 /// Puts pages together and keeps batches in order.
@@ -49,6 +69,8 @@ pub struct Paging {
     /// Set while more pages are to come: the list's revision and what it has so far.
     pages: Option<(Option<u64>, Vec<Entry>)>,
     later: Vec<Batch>,
+    /// What pages and batches weigh together.
+    held_bytes: usize,
     asked: Option<(u64, Instant)>,
 }
 
@@ -62,8 +84,13 @@ impl Paging {
             None if !first => return None,
             _ => (list.rev, Vec::new()),
         };
-        entries.extend(list.clients);
-        entries.truncate(LIVE_MAX);
+        if first {
+            self.held_bytes = self.later.iter().map(Batch::weight).sum();
+        }
+        self.held_bytes += list.clients.iter().map(weight).sum::<usize>();
+        if self.held_bytes <= HELD_BYTES_MAX {
+            entries.extend(list.clients);
+        }
         if list.more == Some(true) {
             self.pages = Some((rev, entries));
             return None;
@@ -79,8 +106,9 @@ impl Paging {
     /// The revision to `sync` from, when a batch before this one was missed.
     pub fn batch(&mut self, batch: Batch, now: Instant) -> Result<Option<Batch>, u64> {
         if self.pages.is_some() {
-            if self.later.len() < LATER_MAX {
-                self.later.push(batch); // One that is dropped here shows as a gap below.
+            self.held_bytes += batch.weight();
+            if self.held_bytes <= HELD_BYTES_MAX {
+                self.later.push(batch); // One that is dropped here shows as a gap later.
             }
             return Ok(None);
         }

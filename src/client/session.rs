@@ -27,7 +27,7 @@ const READ_BYTES: usize = 1_024;
 ///
 /// Reads by itself and not through `FramedRead`, because half a line proves
 /// life too: a long list over a slow link may take longer than the timeout.
-struct Wire<S> {
+pub(super) struct Wire<S> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     codec: LineCodec,
@@ -69,7 +69,7 @@ pub async fn converse<S: AsyncRead + AsyncWrite>(
 ///
 /// The order is fixed: what was received is looked at before the clock, so
 /// that after a pause of our own nobody is blamed for what we had not read.
-async fn next_input<S: AsyncRead + AsyncWrite>(
+pub(super) async fn next_input<S: AsyncRead + AsyncWrite>(
     wire: &mut Wire<S>,
     dialogue: &Dialogue,
     console: &mut Console,
@@ -104,7 +104,7 @@ fn remember(identity: &mut Identity, secret: &str) {
 }
 
 impl<S: AsyncRead + AsyncWrite> Wire<S> {
-    fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let codec = LineCodec::new(LIST_BYTES_MAX);
         Self { reader, writer, codec, buffer: BytesMut::with_capacity(READ_BYTES) }

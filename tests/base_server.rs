@@ -1,0 +1,183 @@
+//! A client against a server of the base protocol, written with nothing but bytes, on real sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use presence_tui::client::{Engine, Identity, Notice, Options, Tcp, Windows};
+use presence_tui::presence::command::Command;
+use presence_tui::presence::view::Link;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How long anything here may take before the test has failed; nothing waits this long when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the base server sees: a connection's number and a line of it, or its end.
+type Seen = (usize, Option<String>);
+
+enum Happened {
+    Came(OwnedWriteHalf),
+    Line(usize, String),
+    Went(usize),
+    CutAll,
+}
+
+/// Registers, answers `ping`, sends the whole list to everybody on every change, ignores the rest.
+async fn base_server(listener: TcpListener, seen: mpsc::Sender<Seen>, mut cuts: mpsc::Receiver<()>) {
+    let (events_in, mut events) = mpsc::channel(64);
+    let accepted = events_in.clone();
+    tokio::spawn(async move {
+        for nth in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (reader, writer) = stream.into_split();
+            accepted.send(Happened::Came(writer)).await.unwrap();
+            let events = accepted.clone();
+            tokio::spawn(async move {
+                let mut lines = BufReader::new(reader).lines();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    events.send(Happened::Line(nth, line)).await.unwrap();
+                }
+                events.send(Happened::Went(nth)).await.unwrap();
+            });
+        }
+    });
+    tokio::spawn(async move {
+        while cuts.recv().await.is_some() {
+            events_in.send(Happened::CutAll).await.unwrap();
+        }
+    });
+    // Connections in the order they came: where to write, and the list entry once registered.
+    let mut clients: Vec<(Option<OwnedWriteHalf>, Option<String>)> = Vec::new();
+    while let Some(event) = events.recv().await {
+        match event {
+            Happened::Came(writer) => clients.push((Some(writer), None)),
+            Happened::Line(nth, line) => {
+                if line == r#"{"type":"ping"}"# {
+                    write(&mut clients[nth].0, "{\"type\":\"pong\"}\n").await;
+                } else if let Some(rest) = line.strip_prefix(r#"{"type":"register","client_ip":""#) {
+                    let (ip, rest) = rest.split_once(r#"","client_port":"#).unwrap();
+                    let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                    clients[nth].1 = Some(format!(r#"{{"ip":"{ip}","port":{port}}}"#));
+                    tell_all(&mut clients).await;
+                }
+                seen.send((nth, Some(line))).await.unwrap();
+            }
+            Happened::Went(nth) => {
+                clients[nth] = (None, None);
+                tell_all(&mut clients).await;
+                seen.send((nth, None)).await.unwrap();
+            }
+            Happened::CutAll => clients.iter_mut().for_each(|client| *client = (None, None)),
+        }
+    }
+}
+
+async fn tell_all(clients: &mut [(Option<OwnedWriteHalf>, Option<String>)]) {
+    let entries: Vec<&str> = clients.iter().filter_map(|(_, entry)| entry.as_deref()).collect();
+    let list = format!("{{\"type\":\"client_list\",\"clients\":[{}]}}\n", entries.join(","));
+    for (writer, _) in clients.iter_mut() {
+        write(writer, &list).await;
+    }
+}
+
+async fn write(writer: &mut Option<OwnedWriteHalf>, text: &str) {
+    if let Some(writer) = writer {
+        let _ = writer.write_all(text.as_bytes()).await; // It may be gone; then its reader says so.
+    }
+}
+
+/// Another client, by hand.
+async fn other(address: SocketAddr, port: u16) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let first = format!(
+        "{{\"type\":\"register\",\"client_ip\":\"192.168.1.100\",\"client_port\":{port}}}\n{{\"type\":\"ping\"}}\n"
+    );
+    stream.write_all(first.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn notice(windows: &mut Windows, words: &str) -> Notice {
+    loop {
+        let notice = timeout(PATIENCE, windows.notices.recv()).await.unwrap().unwrap();
+        if notice.to_string().contains(words) {
+            return notice;
+        }
+    }
+}
+
+/// Waits for a line of connection `nth`; `None` for its end.
+async fn line(seen: &mut mpsc::Receiver<Seen>, nth: usize) -> Option<String> {
+    loop {
+        let (from, line) = timeout(PATIENCE, seen.recv()).await.unwrap().unwrap();
+        if from == nth {
+            return line;
+        }
+    }
+}
+
+#[tokio::test]
+async fn join_works_against_a_base_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seen_in, mut seen) = mpsc::channel(1_024);
+    let (cut, cuts) = mpsc::channel(1);
+    tokio::spawn(base_server(listener, seen_in, cuts));
+    let first = other(address, 3_000).await;
+    assert!(line(&mut seen, 0).await.unwrap().starts_with("{\"type\":\"register\""));
+
+    let (commands, commands_out) = mpsc::channel(4);
+    let options = Options {
+        server: address.to_string().parse().unwrap(),
+        name: "new".to_owned(),
+        user: None,
+        device: None,
+        tags: Vec::new(),
+        advertise: None,
+        token: None,
+        interval: Duration::from_millis(200),
+    };
+    let (engine, mut windows) = Engine::new(
+        options,
+        Identity::ephemeral(None, 1),
+        Tcp,
+        commands_out,
+        CancellationToken::new(),
+        fastrand::Rng::with_seed(1),
+    );
+    let task = tokio::spawn(engine.run());
+
+    let register = line(&mut seen, 1).await.unwrap();
+    assert!(
+        register.starts_with(r#"{"type":"register","client_ip":"127.0.0.1","client_port":"#),
+        "the base server reads these two: {register}"
+    );
+    notice(&mut windows, "2 clients are here").await;
+    notice(&mut windows, "a legacy server").await;
+    for _ in 0..3 {
+        assert_eq!(line(&mut seen, 1).await.unwrap(), r#"{"type":"ping"}"#);
+    }
+    let _second = other(address, 3_001).await;
+    notice(&mut windows, "192.168.1.100:3001 joined").await;
+    drop(first);
+    notice(&mut windows, "192.168.1.100:3000 is gone").await;
+    let state = windows.state.wait_for(|state| state.uplink.answered >= 2).await.unwrap().clone();
+    assert!(state.uplink.legacy && matches!(state.uplink.link, Link::Online(_)));
+    assert_eq!(state.peers.counts().live(), 2);
+    assert!(state.uplink.rtts.iter().flatten().all(|rtt| *rtt < PATIENCE));
+
+    cut.send(()).await.unwrap();
+    notice(&mut windows, "the server closed the connection").await;
+    let again = line(&mut seen, 3).await.unwrap();
+    assert!(again.starts_with(r#"{"type":"register","client_ip":"127.0.0.1""#), "{again}");
+
+    commands.send(Command::Quit).await.unwrap();
+    assert_eq!(timeout(PATIENCE, task).await.unwrap().unwrap(), Ok(()));
+    assert_eq!(line(&mut seen, 3).await.unwrap(), r#"{"type":"leave","reason":"quit"}"#);
+    assert_eq!(line(&mut seen, 3).await, None);
+}
