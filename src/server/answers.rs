@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::hub::{HubHandle, ToHub};
 use super::rules::Rules;
 use super::session::{BAD_LINES_MAX, Ended};
+use super::wire::LastWord;
 use crate::presence::registry::Refusal;
 use crate::presence::span::brief;
 use crate::presence::{Departure, Reason, Revision};
@@ -97,16 +98,23 @@ pub(crate) fn refusal(refusal: Refusal) -> Ended {
     }
 }
 
-/// Returns what a client is told when its conversation ends; nothing when nobody is there to hear it.
-pub(crate) fn last_word(departure: &Departure, hub: &HubHandle) -> Option<Vec<u8>> {
+/// Returns what a client is told when the server is about to stop.
+pub(crate) fn stopping() -> Ended {
+    Ended::told(ErrorCode::Draining, "the server is stopping", Some(5_000))
+}
+
+/// Returns what a client is told when its conversation ends.
+pub(crate) fn last_word(departure: &Departure, hub: &HubHandle) -> LastWord {
     let detail = departure.detail.as_ref();
-    let error = |code, message: &str, retry_ms| Some(ServerMessage::error(code, message, retry_ms).encode());
+    let error = |code, message: &str, retry_ms| {
+        LastWord::Listening(ServerMessage::error(code, message, retry_ms).encode())
+    };
     match departure.reason {
-        Reason::Lost => None,
-        Reason::Left => Some(Vec::new()),
+        Reason::Lost => LastWord::Nothing,
+        Reason::Left => LastWord::Listening(Vec::new()),
         Reason::Timeout => {
-            let timeout = brief(hub.rules().whole().1.timeout());
-            error(ErrorCode::Timeout, &format!("nothing was heard from you for {timeout}"), Some(0))
+            let words = format!("nothing was heard from you for {}", brief(hub.rules().whole().1.timeout()));
+            LastWord::Dead(ServerMessage::error(ErrorCode::Timeout, words, Some(0)).encode())
         }
         Reason::Replaced => {
             error(ErrorCode::Replaced, &format!("your identity was taken over {detail}"), None)

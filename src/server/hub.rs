@@ -102,7 +102,23 @@ impl HubHandle {
 
     /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.
     pub(crate) async fn send(&self, message: ToHub) {
-        let _ = self.0.inbox.send(message).await; // A stopped hub needs to know nothing more.
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.inbox.try_send(message) {
+            // Rare, and so on the heap: waiting for a place is the largest thing a session ever does.
+            let _ = Box::pin(self.0.inbox.send(message)).await; // A stopped hub needs to know nothing more.
+        }
+    }
+
+    /// Tells the hub, unless its inbox is full; for where nobody can wait.
+    pub(crate) fn tell(&self, message: ToHub) {
+        let _ = self.0.inbox.try_send(message); // A client that is gone unnoticed falls silent, and is judged for that.
+    }
+
+    /// Returns a handle that leads to nothing but this inbox.
+    #[cfg(test)]
+    pub(crate) fn deaf() -> (mpsc::Receiver<ToHub>, Self) {
+        let (tx, inbox) = mpsc::channel(4);
+        let rules = Rules::new(crate::presence::Revision(1), Settings::default(), Duration::from_secs(5));
+        (inbox, Self(Arc::new(Shared { inbox: tx, rules })))
     }
 
     /// Asks for a client to be let in.
@@ -119,12 +135,8 @@ impl HubHandle {
         let newcomer =
             Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
         self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        answer.await.unwrap_or_else(|_| Err(answers::stopping()))
     }
-}
-
-fn stopping() -> Ended {
-    Ended::told(ErrorCode::Draining, "the server is stopping", Some(5_000))
 }
 
 /// Returns a text that nobody can guess: `bytes` random bytes in base 32.
@@ -304,7 +316,7 @@ impl Hub {
     fn join(&mut self, now: Instant, knock: Knock) {
         let Knock { newcomer, wants_roster, link, reply } = knock;
         if self.drained_at.is_some() {
-            let _ = reply.send(Err(stopping())); // Gone already is as good as refused.
+            let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
         }
         let admission = match self.registry.join(now, &newcomer) {

@@ -83,6 +83,8 @@ pub(crate) fn paged(kind: &str, rev: &mut u64, entries: Vec<Vec<u8>>) -> Vec<(u6
 pub(crate) struct Cursor {
     /// The page's number.
     page: u32,
+    /// The revision all pages of this snapshot go by; later batches apply on top of the last one.
+    rev: u64,
     /// The connection after which it begins.
     after: Option<ConnNo>,
 }
@@ -102,8 +104,9 @@ pub(crate) fn page(now: Instant, registry: &Registry, cursor: Cursor, rev: u64) 
         last = Some(conn);
     }
     let number = cursor.page;
+    let rev = if number == 0 { rev } else { cursor.rev };
     line.extend_from_slice(format!("],\"rev\":{rev},\"page\":{number},\"more\":{more}}}\n").as_bytes());
-    (line.into(), more.then_some(Cursor { page: number + 1, after: last }))
+    (line.into(), more.then_some(Cursor { page: number + 1, rev, after: last }))
 }
 
 fn fits(taken: usize, bytes: usize, entry: &[u8]) -> bool {

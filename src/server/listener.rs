@@ -67,8 +67,8 @@ impl Server {
                     sessions.spawn(refuse(stream, peer, porter.hub.clone()));
                     continue;
                 };
-                let Some(permit) = place.ok().map(|place| Place::take(place, &porter.hub)) else { return };
-                let caller = Caller { peer, permit: Some(permit), cancel: closing.clone() };
+                let Some(place) = place.ok().map(|permit| Place::take(permit, &porter.hub)) else { return };
+                let caller = Caller { peer, place: Some(place), cancel: closing.clone() };
                 sessions.spawn(session::run(stream, caller, porter.hub.clone()));
             }
         });
@@ -99,10 +99,11 @@ impl Drop for Place {
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, hub: HubHandle) {
     let words = format!("{UNREGISTERED_MAX} connections have not registered yet");
     let ended = Ended::told(ErrorCode::Full, words, Some(fastrand::u64(1_000..3_000)));
-    if let Some((code, message)) = ended.refusal {
+    let (last_word, refusal) = ended.into_parts();
+    if let Some((code, message)) = refusal {
         hub.send(ToHub::Refused { peer, code, message }).await;
     }
-    Wire::new(stream, Arc::default()).close(ended.last_word).await;
+    Wire::new(stream, Arc::default()).close(last_word).await;
 }
 
 /// Accepts, and survives what goes wrong with it.

@@ -115,7 +115,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller { peer, permit: None, cancel: self.door.clone() };
+        let caller = Caller { peer, place: None, cancel: self.door.clone() };
         self.sessions.spawn(session::run(io, caller, self.hub.clone()));
     }
 

@@ -1,10 +1,7 @@
 //! One conversation with one client, from its first byte to its last word.
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,7 +12,7 @@ use super::answers::{self, Pending};
 use super::hub::{HubHandle, ToHub};
 use super::link::Link;
 use super::listener::Place;
-use super::wire::{Heard, WRITE_DEADLINE, Wire, WireEnd};
+use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
 use crate::presence::{ConnNo, Departure, Pulse, Reason};
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
 
@@ -32,7 +29,8 @@ pub(crate) struct Caller {
     /// Where it comes from.
     pub(crate) peer: SocketAddr,
     /// Its place among those who have not registered; given back when it has.
-    pub(crate) permit: Option<Place>,
+    #[expect(dead_code, reason = "held, and given back by being dropped")]
+    pub(crate) place: Option<Place>,
     /// Ends the wait for its registration.
     pub(crate) cancel: CancellationToken,
 }
@@ -40,60 +38,77 @@ pub(crate) struct Caller {
 /// Leads the conversation until the client, the hub or the network ends it.
 ///
 /// Never fails: every end is a [`Departure`], told to the hub first, so that
-/// the others know at once, and then to the client.
-pub(crate) async fn run<S>(io: S, mut caller: Caller, hub: HubHandle)
+/// the others know at once, and then to the client. What is rare lives on the
+/// heap: a future is as large as its largest moment, and there may be a
+/// hundred thousand of these.
+pub(crate) fn run<S>(io: S, caller: Caller, hub: HubHandle) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let link = Arc::new(Link::default());
     let mut wire = Wire::new(io, link.clone());
+    async move {
+        let greeted = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
+        let last_word = match greeted {
+            Ok(session) => Box::new(session).attend(&mut wire, &link, &hub).await,
+            Err(last_word) => last_word,
+        };
+        Box::pin(wire.close(last_word)).await;
+    }
+}
+
+/// Waits, for as long as it is allowed to take, until the client is in; else returns the last word for it.
+async fn receive<S>(
+    wire: &mut Wire<S>,
+    link: &Arc<Link>,
+    caller: Caller,
+    hub: &HubHandle,
+) -> Result<Session, LastWord>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let greeted = tokio::select! {
         biased;
-        () = caller.cancel.cancelled() => Err(Ended::told(ErrorCode::Draining, "the server is stopping", Some(5_000))),
-        greeted = timeout(hub.rules().register_timeout(), greet(&mut wire, &link, caller.peer, &hub)) => {
-            greeted.unwrap_or_else(|_| Err(answers::register_timeout(&hub)))
+        () = caller.cancel.cancelled() => Err(answers::stopping()),
+        greeted = timeout(hub.rules().register_timeout(), greet(wire, link, caller.peer, hub)) => {
+            greeted.unwrap_or_else(|_| Err(answers::register_timeout(hub)))
         }
     };
-    drop(caller.permit.take());
-    let mut session = match greeted {
-        Ok(session) => session,
+    match greeted {
+        Ok(session) => Ok(session),
         Err(ended) => {
             if let Some((code, message)) = ended.refusal {
                 hub.send(ToHub::Refused { peer: caller.peer, code, message }).await;
             }
-            return wire.close(ended.last_word).await;
+            Err(ended.last_word)
         }
-    };
-    let departure = tokio::select! {
-        biased;
-        departure = link.kicked() => departure,
-        departure = contained(session.converse(&mut wire, &link, &hub)) => departure,
-    };
-    let last_word = answers::last_word(&departure, &hub);
-    hub.send(ToHub::Closed(session.conn, departure)).await;
-    drop(session);
-    wire.close(last_word).await;
+    }
 }
 
 /// How a conversation ends that never really began.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    pub(crate) last_word: Option<Vec<u8>>,
+    last_word: LastWord,
     /// What the log should say of it.
-    pub(crate) refusal: Option<(ErrorCode, String)>,
+    refusal: Option<(ErrorCode, String)>,
 }
 
 impl Ended {
     /// It went without a word.
     fn silent() -> Self {
-        Self { last_word: None, refusal: None }
+        Self { last_word: LastWord::Nothing, refusal: None }
     }
 
     /// It is told why, and so is the log.
     pub(crate) fn told(code: ErrorCode, message: impl Into<String>, retry_ms: Option<u64>) -> Self {
         let message = message.into();
         let last_word = ServerMessage::error(code, message.clone(), retry_ms).encode();
-        Self { last_word: Some(last_word), refusal: Some((code, message)) }
+        Self { last_word: LastWord::Listening(last_word), refusal: Some((code, message)) }
+    }
+
+    /// Splits it into what the client and what the log is told.
+    pub(crate) fn into_parts(self) -> (LastWord, Option<(ErrorCode, String)>) {
+        (self.last_word, self.refusal)
     }
 }
 
@@ -154,7 +169,7 @@ where
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
     }
     Ok(Session {
-        conn: welcomed.conn,
+        tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
         own_id,
         pulse,
         last_beat: None,
@@ -166,7 +181,7 @@ where
 /// A registered client's side of the conversation.
 #[derive(Debug)]
 struct Session {
-    conn: ConnNo,
+    tenancy: Tenancy,
     /// The identity it registered under, if it chose one.
     own_id: Option<Arc<str>>,
     pulse: Arc<Pulse>,
@@ -176,6 +191,21 @@ struct Session {
 }
 
 impl Session {
+    /// Converses until somebody ends it; returns the last word for the client.
+    async fn attend<S>(mut self: Box<Self>, wire: &mut Wire<S>, link: &Link, hub: &HubHandle) -> LastWord
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let departure = tokio::select! {
+            biased;
+            departure = link.kicked() => departure,
+            departure = self.converse(wire, link, hub) => departure,
+        };
+        let last_word = answers::last_word(&departure, hub);
+        self.tenancy.end(departure).await;
+        last_word
+    }
+
     /// Listens and answers until the client ends it; the hub's word to stop is its caller's business.
     async fn converse<S>(&mut self, wire: &mut Wire<S>, link: &Link, hub: &HubHandle) -> Departure
     where
@@ -190,14 +220,14 @@ impl Session {
             let line = match heard {
                 Ok(Heard::Line(line)) => line,
                 Ok(Heard::WantsPage) => {
-                    hub.send(ToHub::NextPage(self.conn)).await;
+                    hub.send(ToHub::NextPage(self.tenancy.conn)).await;
                     continue;
                 }
                 Err(end) => return departure(end),
             };
             let now = Instant::now();
             if self.pulse.touch(now.into_std()) {
-                hub.send(ToHub::Woke(self.conn)).await;
+                hub.send(ToHub::Woke(self.tenancy.conn)).await;
             }
             let message = match ClientMessage::decode(&line) {
                 Ok(message) => message,
@@ -236,11 +266,13 @@ impl Session {
                 {
                     Pending::Answer(answers::bad_request("an identity cannot change on a live connection"))
                 }
-                Ok(again) => Pending::Tell(ToHub::Reclaim(self.conn, Box::new(again))),
+                Ok(again) => Pending::Tell(ToHub::Reclaim(self.tenancy.conn, Box::new(again))),
                 Err(invalid) => Pending::Answer(answers::bad_request(&invalid.to_string())),
             },
-            ClientMessage::Update(update) => Pending::Tell(ToHub::Update(self.conn, Box::new(update))),
-            ClientMessage::Sync { from } => Pending::Tell(ToHub::Sync(self.conn, from)),
+            ClientMessage::Update(update) => {
+                Pending::Tell(ToHub::Update(self.tenancy.conn, Box::new(update)))
+            }
+            ClientMessage::Sync { from } => Pending::Tell(ToHub::Sync(self.tenancy.conn, from)),
             ClientMessage::Chat(chat) => self.relay(chat, now),
         }
     }
@@ -264,7 +296,7 @@ impl Session {
     /// Passes a line of chat on, unless the client talks too much.
     fn relay(&mut self, chat: Chat, now: Instant) -> Pending {
         if self.chat.take(now) {
-            Pending::Tell(ToHub::Chat(self.conn, Box::new(chat)))
+            Pending::Tell(ToHub::Chat(self.tenancy.conn, Box::new(chat)))
         } else {
             let slower = ServerMessage::error(
                 ErrorCode::Flood,
@@ -272,6 +304,31 @@ impl Session {
                 Some(500),
             );
             Pending::Answer(slower.encode())
+        }
+    }
+}
+
+/// A client's place in the hub's books. It is given up exactly once, even when its session panics.
+#[derive(Debug)]
+struct Tenancy {
+    conn: ConnNo,
+    hub: HubHandle,
+    over: bool,
+}
+
+impl Tenancy {
+    /// Tells the hub why this client is gone; if the hub has decided it itself, nothing changes.
+    async fn end(&mut self, departure: Departure) {
+        self.over = true;
+        self.hub.send(ToHub::Closed(self.conn, departure)).await;
+    }
+}
+
+impl Drop for Tenancy {
+    fn drop(&mut self) {
+        if !self.over {
+            let departure = Departure::new(Reason::Protocol, "internal error, see the log");
+            self.hub.tell(ToHub::Closed(self.conn, departure));
         }
     }
 }
@@ -313,24 +370,20 @@ fn departure(end: WireEnd) -> Departure {
     }
 }
 
-/// Runs a conversation so that a panic in it ends this one client and nothing else.
-async fn contained(conversation: impl Future<Output = Departure>) -> Departure {
-    let mut conversation = pin!(conversation);
-    std::future::poll_fn(move |cx| {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| conversation.as_mut().poll(cx)));
-        polled
-            .unwrap_or_else(|_| Poll::Ready(Departure::new(Reason::Protocol, "internal error, see the log")))
-    })
-    .await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_in_a_conversation_is_one_departure() {
-        let departure = contained(async { panic!("on purpose") }).await;
+    async fn a_panic_in_a_conversation_is_one_departure_with_a_reason() {
+        let (mut inbox, hub) = HubHandle::deaf();
+        let tenancy = Tenancy { conn: ConnNo(7), hub, over: false };
+        let panicked = tokio::spawn(async move {
+            let _tenancy = tenancy;
+            panic!("on purpose");
+        });
+        assert!(panicked.await.is_err());
+        let Some(ToHub::Closed(ConnNo(7), departure)) = inbox.recv().await else { panic!("not told") };
         assert_eq!(departure.reason, Reason::Protocol);
     }
 
@@ -341,29 +394,5 @@ mod tests {
         assert_eq!((0..20).filter(|_| budget.take(start)).count(), usize::from(CHAT_BURST));
         let later = start + CHAT_PERIOD * 3;
         assert_eq!((0..20).filter(|_| budget.take(later)).count(), 3);
-    }
-}
-#[cfg(test)]
-mod sizes {
-    #[tokio::test]
-    async fn sizes() {
-        let (mut hub, handle, _) = super::super::hub::Hub::new(super::super::Options{ name: "x".into(), settings: Default::default(), limits: crate::presence::registry::Limits{max_clients:1,max_per_ip:0,retention:std::time::Duration::from_secs(1)}, register_timeout: std::time::Duration::from_secs(1)});
-        let l = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let s = tokio::net::TcpStream::connect(l.local_addr().unwrap()).await.unwrap();
-        println!("tcp {}", std::mem::size_of_val(&s));
-        let f = super::run(s, super::Caller{ peer: l.local_addr().unwrap(), permit: None, cancel: Default::default() }, handle.clone());
-        println!("run future {}", std::mem::size_of_val(&f));
-        println!("wire {}", std::mem::size_of::<super::Wire<tokio::net::TcpStream>>());
-        println!("session {}", std::mem::size_of::<super::Session>());
-        println!("link {}", std::mem::size_of::<super::Link>());
-        println!("pulse {}", std::mem::size_of::<super::Pulse>());
-        println!("row {}", std::mem::size_of::<crate::presence::registry::Row>());
-        println!("notified {}", std::mem::size_of::<tokio::sync::futures::Notified>());
-        println!("registration {}", std::mem::size_of::<super::Registration>());
-        println!("msg {}", std::mem::size_of::<super::ClientMessage>());
-        println!("tohub {}", std::mem::size_of::<super::ToHub>());
-        println!("sleep {}", std::mem::size_of::<tokio::time::Sleep>());
-        println!("departure {}", std::mem::size_of::<super::Departure>());
-        let _ = hub.subscribe(1);
     }
 }

@@ -172,12 +172,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Says a last word, if there is one, and closes so that it arrives.
-    ///
-    /// Closing a socket with unread bytes in it sends a reset, which can
-    /// overtake what was just written: so the client's rest is read away first.
-    pub(crate) async fn close(mut self, last_word: Option<Vec<u8>>) {
-        let Some(last_word) = last_word else { return };
+    /// Says the last word, if there is one, and closes so that it arrives.
+    pub(crate) async fn close(mut self, last_word: LastWord) {
+        let (last_word, listening) = match last_word {
+            LastWord::Nothing => return,
+            LastWord::Dead(word) => (word, false),
+            LastWord::Listening(word) => (word, true),
+        };
         let said = timeout(GOODBYE, async {
             // A line begun is finished; what only waited is dropped.
             self.io.write_all(&self.current).await?;
@@ -185,12 +186,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.io.write_all(&last_word).await?;
             self.io.shutdown().await
         });
-        if !matches!(said.await, Ok(Ok(()))) {
+        if !matches!(said.await, Ok(Ok(()))) || !listening {
             return;
         }
         let _ = timeout(GOODBYE, async {
-            // Boxed, because a buffer held across an await would be part of every session.
-            let mut sink = vec![0; READ_BYTES];
+            let mut sink = [0; 512];
             let mut swallowed = 0;
             while swallowed < LINGER_BYTES_MAX {
                 match self.io.read(&mut sink).await {
@@ -201,4 +201,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         })
         .await; // Whoever does not close by then is closed on.
     }
+}
+
+/// What a client is told before its connection is closed, and how much care that takes.
+#[derive(Debug)]
+pub(crate) enum LastWord {
+    /// Nothing: nobody is there to hear it.
+    Nothing,
+    /// This, to a client that has been silent: it has sent nothing that could be in the way.
+    Dead(Vec<u8>),
+    /// This, to a client that may be talking. Closing a socket with unread bytes in it sends a reset,
+    /// which can overtake what was just written: so the client's rest is read away first.
+    Listening(Vec<u8>),
 }
