@@ -46,6 +46,13 @@ fn main() {
         late.sort_unstable();
         println!("{n} clients fell silent within {spread:.0?}; {} were told so", late.len());
         let at = |percent| common::percentile(&late, percent);
-        println!("lateness p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?}", at(50), at(90), at(99), at(100));
+        println!(
+            "seen by the clients: p50 {:.1?}, p90 {:.1?}, p99 {:.1?}, max {:.1?}",
+            at(50),
+            at(90),
+            at(99),
+            at(100)
+        );
+        println!("measured by the server: {}", server.stop());
     });
 }

@@ -9,6 +9,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +20,7 @@ const AT_ONCE: usize = 200;
 /// A server in a process of its own; it ends with this.
 pub struct Served {
     child: Child,
+    last_line: Option<JoinHandle<Option<String>>>,
     pub addr: SocketAddr,
 }
 
@@ -34,8 +36,15 @@ impl Served {
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         let addr = first.strip_prefix("listening on ").expect("the first line says where").parse().unwrap();
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, addr }
+        let last_line = std::thread::spawn(move || lines.map_while(Result::ok).last());
+        Self { child, last_line: Some(last_line), addr }
+    }
+
+    /// Asks the server to stop, and returns its last line.
+    pub fn stop(mut self) -> String {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.last_line.take().unwrap().join().unwrap().unwrap_or_default()
     }
 
     /// Returns the server's resident memory in bytes.

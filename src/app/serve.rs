@@ -159,9 +159,16 @@ async fn reload(sources: &Sources, before: &Config, remote: &Remote) -> Option<C
 }
 
 fn last_words(summary: Summary, began: Instant) -> String {
-    let Summary { sessions, timed_out, events_dropped, left_behind } = summary;
+    let Summary { sessions, timed_out, lateness_p99, lateness_max, events_dropped, left_behind } = summary;
     let mut words =
         vec![format!("served {sessions} sessions for {}, {timed_out} timed out", brief(began.elapsed()))];
+    if timed_out > 0 {
+        words.push(format!(
+            "99 % of those at most {} late, the latest {}",
+            brief(lateness_p99),
+            brief(lateness_max)
+        ));
+    }
     if events_dropped > 0 {
         words.push(format!("{events_dropped} events were not written"));
     }

@@ -19,6 +19,7 @@ use graveyard::Graveyard;
 use takeover::Tenure;
 
 use super::event::{Event, EventKind, Origin, Who};
+use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
 use super::reason::{Departure, Reason};
 use super::row::{Claim, ConnNo, Counts, Identity, Profile, RowKey, State};
@@ -207,6 +208,7 @@ pub struct Registry {
     graveyard: Graveyard,
     alerts: AlertBook,
     counts: Counts,
+    lateness: Lateness,
     last_row: u64,
     last_conn: u64,
     last_event: u64,
@@ -230,6 +232,7 @@ impl Registry {
             graveyard: Graveyard::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
+            lateness: Lateness::default(),
             last_row: 0,
             last_conn: 0,
             last_event: 0,
@@ -437,6 +440,7 @@ impl Registry {
             let heard = live.heard();
             let silent = heard_until.saturating_duration_since(heard);
             if silent >= timeout {
+                self.lateness.record(now.saturating_duration_since(heard + timeout));
                 verdict.convicted.push(conn);
                 continue;
             }
@@ -635,6 +639,12 @@ impl Registry {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.rev
+    }
+
+    /// Returns how late verdicts have been.
+    #[must_use]
+    pub fn lateness(&self) -> &Lateness {
+        &self.lateness
     }
 
     /// Returns the limits in force.

@@ -179,6 +179,10 @@ pub struct Summary {
     pub sessions: u64,
     /// Sessions that timed out.
     pub timed_out: u64,
+    /// How late 99 of 100 of those verdicts were at most.
+    pub lateness_p99: Duration,
+    /// How late the latest was.
+    pub lateness_max: Duration,
     /// Events that a subscriber was too slow to take.
     pub events_dropped: u64,
     /// Connections that did not end in time.
@@ -270,7 +274,7 @@ impl Hub {
             }
             self.judge(now);
             if self.publish(now) {
-                return self.summary;
+                return self.sum_up();
             }
         }
     }
@@ -459,7 +463,6 @@ impl Hub {
     fn sweep(&mut self, now: Instant, heard_until: Instant) {
         self.listening = false;
         let verdict = self.registry.sweep(now, heard_until);
-        self.summary.timed_out += verdict.convicted.len() as u64;
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());
         }
@@ -479,6 +482,16 @@ impl Hub {
         self.fanout.flush(now, &self.registry);
         self.screen.publish(now, &self.registry, self.handle.rules());
         self.drained_at.is_some_and(|at| self.end_drain(now, at))
+    }
+
+    fn sum_up(&self) -> Summary {
+        let lateness = self.registry.lateness();
+        Summary {
+            timed_out: lateness.total(),
+            lateness_p99: lateness.percentile(99),
+            lateness_max: lateness.max(),
+            ..self.summary
+        }
     }
 
     /// Asks everybody to leave.
