@@ -5,7 +5,7 @@
 //! costs lines and never a heartbeat.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -96,7 +96,7 @@ fn log_to_file(
     let file = open_file(dir, plan).map_err(|error| {
         format!("nothing is logged: cannot write to {}: {error} (set log.dir or --log-dir)", dir.display())
     })?;
-    let (writer, guard) = waiting_line("log").finish(file);
+    let (writer, guard) = waiting_line("log").finish(batched(file));
     let dropped = writer.error_counter();
     let subscriber =
         tracing_subscriber::fmt().with_env_filter(filter(plan, warnings)).with_writer(writer).finish();
@@ -134,6 +134,11 @@ fn filter(plan: LogPlan<'_>, warnings: &mut Vec<String>) -> EnvFilter {
         }
     }
     EnvFilter::default().add_directive(LevelFilter::INFO.into())
+}
+
+/// Makes one write of all the lines that are waiting: the thread behind the queue flushes when it is empty.
+fn batched<W: io::Write>(writer: W) -> BufWriter<W> {
+    BufWriter::with_capacity(64 * 1024, writer)
 }
 
 /// Returns a bounded queue with a thread behind it that does the writing.

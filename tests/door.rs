@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use common::{LEGACY, Lab, secs};
 use presence_tui::net;
-use presence_tui::server::listener::{Accept, UNREGISTERED_MAX};
+use presence_tui::server::Eye;
+use presence_tui::server::listener::{Accept, Accepted, UNREGISTERED_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
@@ -22,14 +23,15 @@ struct Script(VecDeque<io::Result<DuplexStream>>);
 impl Accept for Script {
     type Stream = DuplexStream;
 
-    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+    async fn accept(&mut self, _: Duration) -> io::Result<Accepted<DuplexStream>> {
         match self.0.pop_front() {
-            Some(next) => next.map(|stream| (stream, SocketAddr::from(([10, 0, 0, 9], 9)))),
+            Some(next) => {
+                let peer = SocketAddr::from(([10, 0, 0, 9], 9));
+                next.map(|stream| Accepted { stream, eye: Eye::blind(), peer })
+            }
             None => std::future::pending().await,
         }
     }
-
-    fn tune(&self, _: &DuplexStream, _: Duration) {}
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,9 @@
 //! `serve`: the server from its first line to its last.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
@@ -44,7 +46,7 @@ pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) 
     server.open(TcpListener::from_std(listener).context("cannot listen")?);
     let events = server.events().context("nobody else takes the events")?;
     let lines = Arc::new(start.lines);
-    let pump = tokio::spawn(write_lines(events, lines.clone()));
+    let pump = write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
 
     let mut current = config.clone();
     while signals.next().await == Asked::Reload {
@@ -56,7 +58,7 @@ pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) 
         summary = server.stop() => summary,
         () = signals.stop() => Summary::default(), // Asked twice: at once.
     };
-    let _ = pump.await; // It ends with the hub; whatever happened is on its way out.
+    let _ = tokio::task::spawn_blocking(|| pump.join()).await; // It ends with the hub.
     lines.note(&last_words(summary, began));
     if let Some(lines) = Arc::into_inner(lines) {
         Start { lines, ..start }.finish();
@@ -127,10 +129,15 @@ fn too_few_files(limit: Option<u64>, max_clients: usize) -> Option<String> {
 }
 
 /// Writes every event as a line until the server is over.
-async fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) {
-    while let Some(event) = events.recv().await {
-        lines.event(&event);
-    }
+///
+/// On a thread of its own: ten thousand departures at once are ten thousand
+/// lines, and the sessions should not wait for them to be written.
+fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("events".to_owned()).spawn(move || {
+        while let Some(event) = events.blocking_recv() {
+            lines.event(&event);
+        }
+    })
 }
 
 /// Reads the configuration again and applies what can change while running.

@@ -25,6 +25,9 @@ use super::reason::{Departure, Reason};
 use super::row::{Claim, ConnNo, Counts, Identity, Profile, RowKey, State};
 use super::settings::{Revision, Settings};
 
+/// When a client that was not judged, because it has words unread, is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(20);
+
 /// How many may be here, and how long the departed are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -177,6 +180,8 @@ impl Live {
 pub struct Verdict {
     /// Connections whose client is declared gone; their sessions must be told.
     pub convicted: Vec<ConnNo>,
+    /// How many were not judged, because what they said has not been read yet.
+    pub spared: usize,
     /// The earliest instant at which another sweep can decide anything.
     pub next: Option<Instant>,
 }
@@ -428,24 +433,30 @@ impl Registry {
 
     /// Judges everybody's silence, and forgets who has been gone for longer than the retention.
     ///
-    /// Silence counts up to `heard_until`, the instant up to which what clients
-    /// sent has surely been read: when this side is the slow one, nobody is
-    /// blamed. A sweep of 100,000 pulses costs a fraction of a millisecond,
-    /// and a change of settings re-arms nothing.
-    pub fn sweep(&mut self, now: Instant, heard_until: Instant) -> Verdict {
+    /// `unread` tells whether something has arrived from a client that its
+    /// session has not read yet. Such a client is not judged: when this side is
+    /// the slow one, nobody is blamed. A sweep of 100,000 pulses costs a
+    /// fraction of a millisecond, and a change of settings re-arms nothing.
+    pub fn sweep(&mut self, now: Instant, unread: impl Fn(ConnNo) -> bool) -> Verdict {
         let (late_after, timeout) = (self.settings.late_after(), self.settings.timeout());
         let mut verdict = Verdict::default();
         let mut flips = Vec::new();
         for (&conn, live) in &mut self.live {
             let heard = live.heard();
-            let silent = heard_until.saturating_duration_since(heard);
+            let silent = now.saturating_duration_since(heard);
+            let overdue = silent >= late_after;
+            let turns = silent >= timeout || (overdue && live.late_since.is_none());
+            if turns && unread(conn) {
+                verdict.spared += 1;
+                verdict.next = earliest(verdict.next, Some(now + SECOND_LOOK));
+                continue;
+            }
             if silent >= timeout {
                 self.lateness.record(now.saturating_duration_since(heard + timeout));
                 verdict.convicted.push(conn);
                 continue;
             }
             let seen = live.pulse.last_seen();
-            let overdue = silent >= late_after;
             match live.late_since {
                 None if overdue && live.pulse.mark_late(seen) => flips.push((conn, State::Late)),
                 // Its session's report may have crossed the mark, or the interval has grown.

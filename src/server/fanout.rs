@@ -121,6 +121,11 @@ impl Fanout {
         }
     }
 
+    /// Tells whether something has arrived from a client that its session has not read yet.
+    pub(crate) fn sees_unread(&self, conn: ConnNo) -> bool {
+        self.links.get(&conn).is_some_and(|(link, _)| link.sees_unread())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.links.is_empty()
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
@@ -59,8 +59,6 @@ pub(crate) enum ToHub {
     Sync(ConnNo, u64),
     /// A subscriber is ready for more of its snapshot.
     NextPage(ConnNo),
-    /// Everything clients sent before this instant has been read.
-    Heard(Instant),
     /// An operator's wish.
     Command(Command),
     /// Settings and limits as the configuration file has them now.
@@ -198,11 +196,8 @@ pub(crate) struct Hub {
     inbox: mpsc::Receiver<ToHub>,
     subscribers: Vec<mpsc::Sender<Arc<Event>>>,
     screen: Screen,
-    canary: Arc<Notify>,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
-    /// The canary was asked and has not answered.
-    listening: bool,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -219,14 +214,13 @@ struct Throttle {
 }
 
 impl Hub {
-    /// Makes a hub, the handle for its sessions, and the bell that wakes its canary.
-    pub(crate) fn new(options: Options) -> (Self, HubHandle, Arc<Notify>) {
+    /// Makes a hub, and the handle for its sessions.
+    pub(crate) fn new(options: Options) -> (Self, HubHandle) {
         let Options { name, settings, limits, register_timeout } = options;
         let registry = Registry::new(settings, limits);
         let (tx, inbox) = mpsc::channel(INBOX);
         let rules = Rules::new(registry.revision(), settings, register_timeout);
         let handle = HubHandle(Arc::new(Shared { inbox: tx, rules }));
-        let canary = Arc::new(Notify::new());
         let hub = Self {
             registry,
             fanout: Fanout::default(),
@@ -234,15 +228,13 @@ impl Hub {
             inbox,
             subscribers: Vec::new(),
             screen: Screen::default(),
-            canary: canary.clone(),
             judge_at: None,
-            listening: false,
             drained_at: None,
             refusals: Throttle::default(),
             name,
             summary: Summary::default(),
         };
-        (hub, handle, canary)
+        (hub, handle)
     }
 
     /// Returns every event from now on. A subscriber that does not keep up loses events, and the loss is counted.
@@ -281,8 +273,7 @@ impl Hub {
 
     /// Returns when there is something to do without being told.
     fn next_wake(&self) -> Option<Instant> {
-        let judge_at = self.judge_at.filter(|_| !self.listening);
-        [judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
+        [self.judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
             .into_iter()
             .flatten()
             .min()
@@ -305,7 +296,6 @@ impl Hub {
             ToHub::Chat(conn, chat) => self.chat(conn, *chat),
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
-            ToHub::Heard(until) => self.sweep(now, until),
             ToHub::Command(command) => self.obey(now, command),
             ToHub::Reload(settings, limits, register_timeout) => {
                 self.registry.set_limits(limits);
@@ -452,17 +442,12 @@ impl Hub {
         self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Asks the canary, when somebody's time may be up: only it knows what has been read.
+    /// Judges, when somebody's time may be up.
     fn judge(&mut self, now: Instant) {
-        if !self.listening && self.judge_at.is_some_and(|at| at <= now) {
-            self.listening = true;
-            self.canary.notify_one();
+        if self.judge_at.is_none_or(|at| at > now) {
+            return;
         }
-    }
-
-    fn sweep(&mut self, now: Instant, heard_until: Instant) {
-        self.listening = false;
-        let verdict = self.registry.sweep(now, heard_until);
+        let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());
         }
@@ -537,21 +522,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Runs among the sessions and answers the hub: everything up to here has been read.
-///
-/// Before a verdict the hub rings; the canary notes the time and lets every
-/// session that has something to read go first. Suspended or starved, it
-/// answers late, with an old mark, and nobody is blamed for what was not read.
-pub(crate) async fn canary(bell: Arc<Notify>, hub: HubHandle, cancel: CancellationToken) {
-    while cancel.run_until_cancelled(bell.notified()).await.is_some() {
-        let mark = now();
-        // Twice: the first yield lets the driver see what has arrived, the second lets the sessions read it.
-        for _ in 0..2 {
-            tokio::task::yield_now().await;
-        }
-        hub.send(ToHub::Heard(mark)).await;
     }
 }

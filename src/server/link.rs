@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::socket::Eye;
 use crate::presence::{Departure, Reason};
 
 /// How many bytes may wait for a client that does not read.
@@ -20,6 +21,7 @@ pub(crate) struct Link {
     state: Mutex<State>,
     more: Notify,
     kicked: Notify,
+    eye: Eye,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +48,15 @@ pub(crate) enum Outgoing {
 }
 
 impl Link {
+    pub(crate) fn new(eye: Eye) -> Self {
+        Self { eye, ..Self::default() }
+    }
+
+    /// Tells whether something has arrived that the session has not read yet.
+    pub(crate) fn sees_unread(&self) -> bool {
+        self.eye.sees_unread()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Server;
 use super::hub::{HubHandle, ToHub};
 use super::session::{self, Caller, Ended};
+use super::socket::{Eye, Socket};
 use super::wire::Wire;
 use crate::net::{self, AcceptTrouble};
 use crate::presence::EventKind;
@@ -28,29 +29,39 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often that is said.
 const COMPLAINT_PERIOD: Duration = Duration::from_secs(1);
 
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// The connection.
+    pub stream: S,
+    /// What looks for bytes of it that have not been read.
+    pub eye: Eye,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
 /// Something that yields connections: a TCP listener, or what a test puts in its place.
 pub trait Accept {
     /// The connections it yields.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Waits for the next one.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
-
-    /// Sets the options of one that was accepted, given the timeout in force.
-    fn tune(&self, stream: &Self::Stream, timeout: Duration);
+    /// Waits for the next one, and tunes it for the timeout in force.
+    fn accept(
+        &mut self,
+        timeout: Duration,
+    ) -> impl Future<Output = io::Result<Accepted<Self::Stream>>> + Send;
 }
 
 impl Accept for TcpListener {
-    type Stream = TcpStream;
+    type Stream = Socket;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self, timeout: Duration) -> io::Result<Accepted<Socket>> {
         let (stream, peer) = TcpListener::accept(self).await?;
+        net::tune(&stream, timeout);
+        let (stream, eye) = Socket::new(stream);
         // A dual-stack listener shows IPv4 clients as ::ffff:10.0.0.1, which nobody would recognise.
-        Ok((stream, SocketAddr::new(peer.ip().to_canonical(), peer.port())))
-    }
-
-    fn tune(&self, stream: &TcpStream, timeout: Duration) {
-        net::tune(stream, timeout);
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        Ok(Accepted { stream, eye, peer })
     }
 }
 
@@ -61,14 +72,14 @@ impl Server {
         let places = Arc::new(Semaphore::new(UNREGISTERED_MAX));
         self.sessions.spawn(async move {
             let mut porter = Porter { door, hub, run_out: None };
-            while let Some((stream, peer)) = closing.run_until_cancelled(porter.next()).await {
-                porter.door.tune(&stream, porter.hub.rules().whole().1.timeout());
+            while let Some(accepted) = closing.run_until_cancelled(porter.next()).await {
+                let Accepted { stream, eye, peer } = accepted;
                 let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
                     sessions.spawn(refuse(stream, peer, porter.hub.clone()));
                     continue;
                 };
                 let Some(place) = place.ok().map(|permit| Place::take(permit, &porter.hub)) else { return };
-                let caller = Caller { peer, place: Some(place), cancel: closing.clone() };
+                let caller = Caller { peer, eye, place: Some(place), cancel: closing.clone() };
                 sessions.spawn(session::run(stream, caller, porter.hub.clone()));
             }
         });
@@ -116,9 +127,9 @@ struct Porter<A> {
 
 impl<A: Accept> Porter<A> {
     /// Returns the next connection; backs off for as long as the system has none to give.
-    async fn next(&mut self) -> (A::Stream, SocketAddr) {
+    async fn next(&mut self) -> Accepted<A::Stream> {
         loop {
-            let error = match self.door.accept().await {
+            let error = match self.door.accept(self.hub.rules().whole().1.timeout()).await {
                 Ok(accepted) => {
                     self.recover().await;
                     return accepted;

@@ -9,6 +9,7 @@ pub mod listener;
 mod rules;
 mod screen;
 mod session;
+mod socket;
 mod wire;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 pub use hub::{HERD_PER_S, Options, Summary};
 pub use link::QUEUE_BYTES_MAX;
 pub use session::BAD_LINES_MAX;
+pub use socket::{Eye, Socket};
 pub use wire::{GOODBYE, WRITE_DEADLINE};
 
 use crate::presence::command::Command;
@@ -54,8 +56,6 @@ pub struct Server {
     /// Stops the listener and whoever has not registered.
     door: CancellationToken,
     drain: CancellationToken,
-    /// Stops the canary, when there is nobody left to judge.
-    over: CancellationToken,
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
     views: watch::Receiver<Option<Arc<View>>>,
@@ -88,12 +88,10 @@ impl Server {
     /// # Errors
     /// The hub's thread cannot be started.
     pub fn start(options: Options, host: HubHost) -> std::io::Result<Self> {
-        let (mut hub, handle, bell) = Hub::new(options);
+        let (mut hub, handle) = Hub::new(options);
         let (events, views) = (hub.subscribe(EVENTS_WAITING), hub.views());
-        let (door, drain, over) =
-            (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+        let (door, drain) = (CancellationToken::new(), CancellationToken::new());
         let sessions = TaskTracker::new();
-        tokio::spawn(hub::canary(bell, handle.clone(), over.clone()));
         let (done, summary) = oneshot::channel();
         let stop = drain.clone();
         match host {
@@ -107,15 +105,15 @@ impl Server {
                     .spawn(move || done.send(runtime.block_on(hub.run(stop))))?;
             }
         }
-        Ok(Self { hub: handle, sessions, door, drain, over, summary, events: Some(events), views })
+        Ok(Self { hub: handle, sessions, door, drain, summary, events: Some(events), views })
     }
 
-    /// Leads a conversation over any connection; used by tests and by the listener alike.
-    pub fn attend<S>(&self, io: S, peer: SocketAddr)
+    /// Leads a conversation over any connection.
+    pub fn attend<S>(&self, io: S, eye: Eye, peer: SocketAddr)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller { peer, place: None, cancel: self.door.clone() };
+        let caller = Caller { peer, eye, place: None, cancel: self.door.clone() };
         self.sessions.spawn(session::run(io, caller, self.hub.clone()));
     }
 
@@ -153,6 +151,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.door.cancel();
         self.drain.cancel();
-        self.over.cancel();
     }
 }

@@ -12,6 +12,7 @@ use super::answers::{self, Pending};
 use super::hub::{HubHandle, ToHub};
 use super::link::Link;
 use super::listener::Place;
+use super::socket::Eye;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
 use crate::presence::{ConnNo, Departure, Pulse, Reason};
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
@@ -28,6 +29,8 @@ const CHAT_PERIOD: Duration = Duration::from_millis(500);
 pub(crate) struct Caller {
     /// Where it comes from.
     pub(crate) peer: SocketAddr,
+    /// What looks for words of it that have not been read.
+    pub(crate) eye: Eye,
     /// Its place among those who have not registered; given back when it has.
     #[expect(dead_code, reason = "held, and given back by being dropped")]
     pub(crate) place: Option<Place>,
@@ -41,11 +44,11 @@ pub(crate) struct Caller {
 /// the others know at once, and then to the client. What is rare lives on the
 /// heap: a future is as large as its largest moment, and there may be a
 /// hundred thousand of these.
-pub(crate) fn run<S>(io: S, caller: Caller, hub: HubHandle) -> impl Future<Output = ()>
+pub(crate) fn run<S>(io: S, mut caller: Caller, hub: HubHandle) -> impl Future<Output = ()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let link = Arc::new(Link::default());
+    let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
     let mut wire = Wire::new(io, link.clone());
     async move {
         let greeted = Box::pin(receive(&mut wire, &link, caller, &hub)).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use presence_tui::presence::registry::Limits;
 use presence_tui::presence::{Event, Settings};
-use presence_tui::server::{HubHost, Options, Server};
+use presence_tui::server::{Eye, HubHost, Options, Server};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
@@ -60,7 +60,7 @@ impl Lab {
 
     pub fn call_from(&mut self, from: SocketAddr, bytes: usize) -> Peer {
         let (ours, theirs) = tokio::io::duplex(bytes);
-        self.server.attend(theirs, from);
+        self.server.attend(theirs, Eye::blind(), from);
         Peer { io: ours, unread: Vec::new() }
     }
 

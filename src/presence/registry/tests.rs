@@ -51,7 +51,7 @@ impl Lab {
 
     fn sweep(&mut self, ms: u64) -> Verdict {
         let now = self.at(ms);
-        self.registry.sweep(now, now)
+        self.registry.sweep(now, |_| false)
     }
 
     fn kinds(&mut self) -> Vec<EventKind> {
@@ -69,9 +69,9 @@ fn a_silent_client_is_late_after_one_and_a_half_intervals_and_gone_exactly_at_it
     let newcomer = lab.newcomer(0, 1);
     let conn = lab.registry.join(lab.at(0), &newcomer).unwrap().conn;
 
-    assert_eq!(lab.sweep(14_999), Verdict { convicted: vec![], next: Some(lab.at(15_000)) });
+    assert_eq!(lab.sweep(14_999), Verdict { next: Some(lab.at(15_000)), ..Verdict::default() });
     assert_eq!(lab.words(), ["registered"]);
-    assert_eq!(lab.sweep(15_000), Verdict { convicted: vec![], next: Some(lab.at(30_000)) });
+    assert_eq!(lab.sweep(15_000), Verdict { next: Some(lab.at(30_000)), ..Verdict::default() });
     assert_eq!(lab.words(), ["late"]);
     assert_eq!(lab.sweep(29_999).convicted, []);
     assert_eq!(lab.sweep(30_000).convicted, [conn]);
@@ -111,13 +111,16 @@ fn a_late_mark_that_crossed_a_beat_heals_at_the_next_sweep() {
 }
 
 #[test]
-fn silence_that_was_not_listened_to_counts_against_nobody() {
+fn a_client_whose_words_wait_unread_is_not_judged() {
     let mut lab = Lab::new();
     let newcomer = lab.newcomer(0, 1);
     lab.registry.join(lab.at(0), &newcomer).unwrap();
-    let verdict = lab.registry.sweep(lab.at(90_000), lab.at(10_000));
-    assert_eq!(verdict.convicted, []);
-    assert_eq!(lab.words(), ["registered"]);
+    let verdict = lab.registry.sweep(lab.at(90_000), |_| true);
+    assert_eq!((verdict.convicted, verdict.spared), (vec![], 1));
+    assert_eq!(verdict.next, Some(lab.at(90_000) + SECOND_LOOK));
+    assert_eq!(lab.words(), ["registered"], "not even late");
+    let _ = newcomer.pulse.touch(lab.at(90_010));
+    assert_eq!(lab.sweep(90_020).convicted, []);
 }
 
 #[test]
@@ -294,7 +297,7 @@ fn a_shorter_timeout_counts_from_the_change_and_a_longer_one_at_once() {
     lab.registry.join(lab.at(0), &newcomer).unwrap();
     let short = Settings::new(secs(1), secs(5)).unwrap();
     assert_eq!(lab.registry.set_settings(lab.at(14_000), short, Origin::Key), Revision(2));
-    assert_eq!(lab.sweep(14_000), Verdict { convicted: vec![], next: Some(lab.at(15_500)) });
+    assert_eq!(lab.sweep(14_000), Verdict { next: Some(lab.at(15_500)), ..Verdict::default() });
     assert_eq!(lab.sweep(18_999).convicted, []);
     let long = Settings::new(secs(1), secs(60)).unwrap();
     lab.registry.set_settings(lab.at(18_999), long, Origin::Key);
