@@ -53,11 +53,15 @@ pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) 
         }
     }
     let summary = tokio::select! {
-        summary = server.stop() => summary,
-        () = signals.stop() => Summary::default(), // Asked twice: at once.
+        summary = server.stop() => Some(summary),
+        () = signals.stop() => None,
     };
+    if summary.is_none() {
+        pump.abort(); // Asked twice: the hub still waits for its clients, and nobody waits for the hub.
+    }
     let _ = pump.await; // It ends with the hub; whatever happened is on its way out.
-    lines.note(&last_words(summary, began));
+    lines
+        .note(&summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began)));
     if let Some(lines) = Arc::into_inner(lines) {
         Start { lines, ..start }.finish();
     }
