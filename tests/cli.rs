@@ -1,4 +1,5 @@
-//! The program as a person, a script and systemd meet it: arguments, signals and sockets in; lines, files and exit status out.
+//! The program as a person, a script and systemd meet it: arguments, signals and sockets in; lines, files and
+//! an exit status out.
 #![cfg(unix)]
 #![allow(missing_docs, reason = "a test is documented by its name")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
@@ -16,6 +17,7 @@ use presence_tui::config::KEYS;
 use process::{Daemon, Home, Nc, PATIENCE, Ran};
 use rustix::process::Signal;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use tokio::time::Instant;
 
 /// What a stopping server may take, whatever its clients do.
@@ -26,6 +28,14 @@ fn taken_port() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     (listener, addr)
+}
+
+/// Keeps a port on which nobody listens, so that connections to it are refused.
+fn silent_port() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, addr)
 }
 
 /// Tells whether a terminal would obey a character, or a reader be misled by it.
@@ -69,22 +79,14 @@ fn with_json_every_line_is_an_object_and_the_first_says_where_it_listens() {
 #[test]
 fn a_reader_of_the_lines_that_goes_away_does_not_take_the_server_with_it() {
     let home = Home::new();
-    let (reader, writer) = std::io::pipe().unwrap();
-    let (_, free) = taken_port();
-    // Its lines go nowhere, so the port has to be known beforehand.
-    drop(reader);
-    let line = format!("serve --host 127.0.0.1 --port {} --headless", free.port());
-    let mut child = home.command(&line).stderr(writer).spawn().unwrap();
-    let deadline = Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(free).is_err() {
-        assert!(Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it never listened");
-        thread::yield_now();
-    }
+    let mut command = home.command("serve --host 127.0.0.1 --port 0 --headless");
+    let mut server = Daemon::start_and_read(&mut command, 1);
+    server.listening();
+    assert_eq!(server.line(), None, "nobody reads any more");
     for claim in ["one", "two", "three"] {
-        Nc::legacy(free, claim);
+        Nc::legacy(server.addr(), claim);
     }
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(server.stop(Signal::TERM).0, Some(0));
     assert_eq!(home.log("serve").matches("event=\"registered\"").count(), 3, "{}", home.log("serve"));
 }
 
@@ -477,13 +479,13 @@ fn a_client_sent_away_for_good_says_why_and_gives_up() {
 #[test]
 fn a_client_whose_server_is_not_there_yet_keeps_trying() {
     let home = Home::new();
-    let (listener, addr) = taken_port();
-    drop(listener);
+    let (silence, addr) = silent_port();
     let mut client = home.join(addr, "--name early");
     let failed = client.says(" failed: ");
     assert!(failed.contains(&addr.to_string()) && failed.contains("refused"), "{failed}");
     client.says("(attempt 3)");
     assert!(client.runs());
+    drop(silence);
     let mut server = serve_again(&home, addr);
     assert_eq!(server.event("registered")["name"], "early");
     assert_eq!(client.stop(Signal::TERM).0, Some(0));
@@ -492,8 +494,7 @@ fn a_client_whose_server_is_not_there_yet_keeps_trying() {
 #[test]
 fn a_client_that_waits_for_its_server_can_be_stopped() {
     let home = Home::new();
-    let (listener, addr) = taken_port();
-    drop(listener);
+    let (_silence, addr) = silent_port();
     let mut client = home.join(addr, "");
     client.says(" retrying: ");
     let (code, took) = client.stop(Signal::INT);

@@ -130,24 +130,33 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(command: &mut Command) -> Self {
+        Self::start_and_read(command, usize::MAX)
+    }
+
+    /// Starts it and closes its stderr after so many lines.
+    pub fn start_and_read(command: &mut Command, lines_max: usize) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let (lines, unread) = mpsc::channel();
         thread::spawn(move || {
             let mut line = Vec::new();
-            while stderr.read_until(b'\n', &mut line).unwrap_or(0) > 0 {
+            for _ in 0..lines_max {
+                if stderr.read_until(b'\n', &mut line).unwrap_or(0) == 0 {
+                    break;
+                }
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
                 line.clear();
                 if lines.send(text).is_err() {
                     break; // The test is over, and nobody reads stderr any more.
                 }
             }
+            drop(stderr); // Before the channel, whose end tells that this is done.
         });
         Self { child, unread, said: Vec::new(), addr: None }
     }
 
     /// Takes the first line, which says where the server listens.
-    fn listening(&mut self) {
+    pub fn listening(&mut self) {
         let line = self.line().unwrap_or_else(|| panic!("it never listened:\n{}", self.transcript()));
         let addr = match serde_json::from_str::<Value>(&line) {
             Ok(json) => json["addr"].as_str().map(str::to_owned),
@@ -206,12 +215,17 @@ impl Daemon {
     }
 
     /// Waits until the program is over and returns its exit status; `None` when a signal ended it.
-    ///
-    /// The end is the end of its stderr: nothing is asked again and again.
     pub fn exit(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         while self.line_before(deadline).is_some() {}
-        let status = self.child.wait().unwrap();
+        // With its stderr closed it is as good as over, unless it was closed at this end.
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.transcript());
+            thread::sleep(Duration::from_millis(1));
+        };
         assert_ne!(status.signal(), Some(Signal::ABORT.as_raw()), "it aborted:\n{}", self.transcript());
         status.code()
     }
