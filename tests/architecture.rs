@@ -457,7 +457,7 @@ fn what_the_core_must_not_touch_is_caught() {
 #[test]
 fn wall_time_and_endless_queues_are_caught_outside_their_places() {
     let wall_time = "use std::time::SystemTime;";
-    assert_eq!(violations("server/hub.rs", wall_time).len(), 1);
+    assert_eq!(violations("server/session.rs", wall_time).len(), 1);
     assert_eq!(violations("client/identity.rs", wall_time), Vec::<String>::new());
     let endless = "#[cfg(test)]\nmod tests {\n    fn f() { mpsc::unbounded_channel(); }\n}";
     assert_eq!(violations("app.rs", endless).len(), 1);

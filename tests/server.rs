@@ -484,6 +484,7 @@ async fn a_stopping_server_asks_clients_to_leave_and_closes_on_who_stays() {
     let stopped = tokio::spawn(lab.server.stop());
     let drain = polite.hear_type("drain").await;
     assert!(drain["in_ms"].as_u64().unwrap() <= 3_000);
+    assert_eq!(drain["reason"], "stop");
     polite.say(r#"{"type":"leave","reason":"restart"}"#).await;
     assert_eq!(stubborn.hear_type("error").await["code"], "draining");
     assert_eq!(legacy.hear_type("error").await["code"], "draining");

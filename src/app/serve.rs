@@ -55,11 +55,13 @@ pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) 
         }
     }
     let summary = tokio::select! {
-        summary = server.stop() => summary,
-        () = signals.stop() => Summary::default(), // Asked twice: at once.
+        summary = server.stop() => Some(summary),
+        () = signals.stop() => None,
     };
-    let _ = tokio::task::spawn_blocking(|| pump.join()).await; // It ends with the hub.
-    lines.note(&last_words(summary, began));
+    // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
+    let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+    lines
+        .note(&summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began)));
     if let Some(lines) = Arc::into_inner(lines) {
         Start { lines, ..start }.finish();
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::lines::{self, Cursor};
 use super::link::Link;
 use crate::presence::registry::Registry;
-use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, RowKey};
+use crate::presence::{ConnNo, Departure, Event, EventKind, RowKey};
 use crate::protocol::{Parted, ServerMessage};
 
 /// The first change after a quiet spell goes out at once, further ones this far apart.
@@ -20,6 +20,8 @@ const LIST_ENTRY_BYTES: usize = 36;
 const LIST_BYTES_PER_MS: usize = 10_000;
 /// How many past batches are kept, to repair a gap without a whole new snapshot.
 const BATCHES_KEPT: usize = 32;
+/// Why clients are asked to leave, in the words of the protocol page.
+const STOP: &str = "stop";
 
 /// What a client is sent besides answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +292,7 @@ impl Fanout {
         let whole = (Duration::from_secs(1) * clients / rate_per_s).min(longest);
         for (slot, (_, link)) in (0u32..).zip(v1) {
             let in_ms = crate::protocol::message::millis(whole * slot / clients.max(1));
-            let message = ServerMessage::Drain { reason: Reason::Drain.word().to_owned(), in_ms };
+            let message = ServerMessage::Drain { reason: STOP.to_owned(), in_ms };
             link.push(message.encode().into());
         }
         whole

@@ -249,14 +249,15 @@ impl Hub {
         self.screen.attach()
     }
 
-    /// Runs until it is cancelled and everybody has left, or has been given the time to.
-    pub(crate) async fn run(mut self, cancel: CancellationToken) -> Summary {
+    /// Runs until it is asked to drain and everybody has left, or has been given the time to; or until it is halted.
+    pub(crate) async fn run(mut self, drain: CancellationToken, halt: CancellationToken) -> Summary {
         let mut heard = Vec::with_capacity(HEARD_AT_ONCE);
         loop {
             let wake = self.next_wake();
             tokio::select! {
                 biased;
-                () = cancel.cancelled(), if self.drained_at.is_none() => self.begin_drain(now()),
+                () = halt.cancelled() => return self.sum_up(),
+                () = drain.cancelled(), if self.drained_at.is_none() => self.begin_drain(now()),
                 _ = self.inbox.recv_many(&mut heard, HEARD_AT_ONCE) => {}
                 () = sleep_until(wake) => {}
             }

@@ -56,6 +56,8 @@ pub struct Server {
     /// Stops the listener and whoever has not registered.
     door: CancellationToken,
     drain: CancellationToken,
+    /// Stops the hub at once.
+    halt: CancellationToken,
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
     views: watch::Receiver<Option<Arc<View>>>,
@@ -90,22 +92,22 @@ impl Server {
     pub fn start(options: Options, host: HubHost) -> std::io::Result<Self> {
         let (mut hub, handle) = Hub::new(options);
         let (events, views) = (hub.subscribe(EVENTS_WAITING), hub.views());
-        let (door, drain) = (CancellationToken::new(), CancellationToken::new());
+        let [door, drain, halt] = std::array::from_fn(|_| CancellationToken::new());
         let sessions = TaskTracker::new();
         let (done, summary) = oneshot::channel();
-        let stop = drain.clone();
+        let running = hub.run(drain.clone(), halt.clone());
         match host {
             HubHost::Task => {
-                tokio::spawn(async move { done.send(hub.run(stop).await) });
+                tokio::spawn(async move { done.send(running.await) });
             }
             HubHost::Thread => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
                 std::thread::Builder::new()
                     .name("hub".to_owned())
-                    .spawn(move || done.send(runtime.block_on(hub.run(stop))))?;
+                    .spawn(move || done.send(runtime.block_on(running)))?;
             }
         }
-        Ok(Self { hub: handle, sessions, door, drain, summary, events: Some(events), views })
+        Ok(Self { hub: handle, sessions, door, drain, halt, summary, events: Some(events), views })
     }
 
     /// Leads a conversation over any connection.
@@ -146,10 +148,10 @@ impl Server {
     }
 }
 
-/// A server that is dropped without a goodbye stops all the same.
+/// A server that is dropped stops, without a goodbye if there was no time for one.
 impl Drop for Server {
     fn drop(&mut self) {
         self.door.cancel();
-        self.drain.cancel();
+        self.halt.cancel();
     }
 }
