@@ -1,41 +1,68 @@
-//! A client against a server of the base protocol, written with nothing but bytes, on real sockets.
+//! A client against a server of the base protocol, written with nothing but bytes.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use presence_tui::client::{Engine, Identity, Notice, Options, Tcp, Windows};
+use presence_tui::client::{Connector, Engine, Identity, Notice, Options, ServerAddr, Windows};
 use presence_tui::presence::command::Command;
 use presence_tui::presence::view::Link;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::OwnedWriteHalf;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How long anything here may take before the test has failed; nothing waits this long when all is well.
+/// How long anything here may take, on a clock that only moves while everybody waits.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The way to the server: each connection is a pipe whose other end it is handed.
+#[derive(Clone)]
+struct Way(mpsc::Sender<DuplexStream>);
+
+impl Way {
+    async fn open(&self) -> DuplexStream {
+        let (here, there) = tokio::io::duplex(64 * 1024);
+        self.0.send(there).await.unwrap();
+        here
+    }
+}
+
+impl Connector for Way {
+    type Stream = DuplexStream;
+
+    async fn resolve(&self, _: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![([10, 0, 0, 1], 8080).into()])
+    }
+
+    async fn connect(&self, _: SocketAddr) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
+        Ok((self.open().await, Some(([127, 0, 0, 1], 50_000).into())))
+    }
+}
 
 /// What the base server sees: a connection's number and a line of it, or its end.
 type Seen = (usize, Option<String>);
 
 enum Happened {
-    Came(OwnedWriteHalf),
+    Came(WriteHalf<DuplexStream>),
     Line(usize, String),
     Went(usize),
     CutAll,
 }
 
 /// Registers, answers `ping`, sends the whole list to everybody on every change, ignores the rest.
-async fn base_server(listener: TcpListener, seen: mpsc::Sender<Seen>, mut cuts: mpsc::Receiver<()>) {
+async fn base_server(
+    mut door: mpsc::Receiver<DuplexStream>,
+    seen: mpsc::Sender<Seen>,
+    mut cuts: mpsc::Receiver<()>,
+) {
     let (events_in, mut events) = mpsc::channel(64);
     let accepted = events_in.clone();
     tokio::spawn(async move {
         for nth in 0.. {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (reader, writer) = stream.into_split();
+            let Some(stream) = door.recv().await else { return };
+            let (reader, writer) = tokio::io::split(stream);
             accepted.send(Happened::Came(writer)).await.unwrap();
             let events = accepted.clone();
             tokio::spawn(async move {
@@ -53,7 +80,7 @@ async fn base_server(listener: TcpListener, seen: mpsc::Sender<Seen>, mut cuts: 
         }
     });
     // Connections in the order they came: where to write, and the list entry once registered.
-    let mut clients: Vec<(Option<OwnedWriteHalf>, Option<String>)> = Vec::new();
+    let mut clients: Vec<(Option<WriteHalf<DuplexStream>>, Option<String>)> = Vec::new();
     while let Some(event) = events.recv().await {
         match event {
             Happened::Came(writer) => clients.push((Some(writer), None)),
@@ -73,12 +100,18 @@ async fn base_server(listener: TcpListener, seen: mpsc::Sender<Seen>, mut cuts: 
                 tell_all(&mut clients).await;
                 seen.send((nth, None)).await.unwrap();
             }
-            Happened::CutAll => clients.iter_mut().for_each(|client| *client = (None, None)),
+            Happened::CutAll => {
+                for client in &mut clients {
+                    if let (Some(mut writer), _) = std::mem::take(client) {
+                        writer.shutdown().await.unwrap();
+                    }
+                }
+            }
         }
     }
 }
 
-async fn tell_all(clients: &mut [(Option<OwnedWriteHalf>, Option<String>)]) {
+async fn tell_all(clients: &mut [(Option<WriteHalf<DuplexStream>>, Option<String>)]) {
     let entries: Vec<&str> = clients.iter().filter_map(|(_, entry)| entry.as_deref()).collect();
     let list = format!("{{\"type\":\"client_list\",\"clients\":[{}]}}\n", entries.join(","));
     for (writer, _) in clients.iter_mut() {
@@ -86,15 +119,15 @@ async fn tell_all(clients: &mut [(Option<OwnedWriteHalf>, Option<String>)]) {
     }
 }
 
-async fn write(writer: &mut Option<OwnedWriteHalf>, text: &str) {
+async fn write(writer: &mut Option<WriteHalf<DuplexStream>>, text: &str) {
     if let Some(writer) = writer {
         let _ = writer.write_all(text.as_bytes()).await; // It may be gone; then its reader says so.
     }
 }
 
 /// Another client, by hand.
-async fn other(address: SocketAddr, port: u16) -> TcpStream {
-    let mut stream = TcpStream::connect(address).await.unwrap();
+async fn other(way: &Way, port: u16) -> DuplexStream {
+    let mut stream = way.open().await;
     let first = format!(
         "{{\"type\":\"register\",\"client_ip\":\"192.168.1.100\",\"client_port\":{port}}}\n{{\"type\":\"ping\"}}\n"
     );
@@ -121,19 +154,19 @@ async fn line(seen: &mut mpsc::Receiver<Seen>, nth: usize) -> Option<String> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn join_works_against_a_base_server() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (way, door) = mpsc::channel(4);
+    let way = Way(way);
     let (seen_in, mut seen) = mpsc::channel(1_024);
     let (cut, cuts) = mpsc::channel(1);
-    tokio::spawn(base_server(listener, seen_in, cuts));
-    let first = other(address, 3_000).await;
+    tokio::spawn(base_server(door, seen_in, cuts));
+    let first = other(&way, 3_000).await;
     assert!(line(&mut seen, 0).await.unwrap().starts_with("{\"type\":\"register\""));
 
     let (commands, commands_out) = mpsc::channel(4);
     let options = Options {
-        server: address.to_string().parse().unwrap(),
+        server: "base.example".parse().unwrap(),
         name: "new".to_owned(),
         user: None,
         device: None,
@@ -145,7 +178,7 @@ async fn join_works_against_a_base_server() {
     let (engine, mut windows) = Engine::new(
         options,
         Identity::ephemeral(None, 1),
-        Tcp,
+        way.clone(),
         commands_out,
         CancellationToken::new(),
         fastrand::Rng::with_seed(1),
@@ -162,7 +195,7 @@ async fn join_works_against_a_base_server() {
     for _ in 0..3 {
         assert_eq!(line(&mut seen, 1).await.unwrap(), r#"{"type":"ping"}"#);
     }
-    let _second = other(address, 3_001).await;
+    let _second = other(&way, 3_001).await;
     notice(&mut windows, "192.168.1.100:3001 joined").await;
     drop(first);
     notice(&mut windows, "192.168.1.100:3000 is gone").await;
