@@ -3,7 +3,8 @@
 //! [`engine`] is the policy: it looks the server up, connects, and decides what
 //! to do when a conversation ends. [`session`] carries one conversation over a
 //! stream and [`dialogue`] decides what is said in it; [`heart`] says when to
-//! ping and what the answers mean. What happens is shown at the [`desk`].
+//! ping and what the answers mean. What happens is shown at the [`desk`], and a
+//! screen looks at it through a [`window`].
 
 pub mod addr;
 pub mod backoff;
@@ -18,6 +19,7 @@ pub mod notice;
 pub mod peers;
 pub mod roster;
 pub mod session;
+pub mod window;
 
 pub use addr::{AddrError, ServerAddr};
 pub use connect::{Connector, Tcp};
@@ -26,3 +28,4 @@ pub use engine::{Engine, JoinError, Options, Windows};
 pub use identity::Identity;
 pub use notice::Notice;
 pub use peers::{Peer, Peers};
+pub use window::{Panes, Window};

@@ -221,13 +221,14 @@ impl Hub {
         let (tx, inbox) = mpsc::channel(INBOX);
         let rules = Rules::new(registry.revision(), settings, register_timeout);
         let handle = HubHandle(Arc::new(Shared { inbox: tx, rules }));
+        let screen = Screen::new(now(), &registry, handle.rules());
         let hub = Self {
             registry,
             fanout: Fanout::default(),
             handle: handle.clone(),
             inbox,
             subscribers: Vec::new(),
-            screen: Screen::default(),
+            screen,
             judge_at: None,
             drained_at: None,
             refusals: Throttle::default(),
@@ -245,8 +246,8 @@ impl Hub {
     }
 
     /// Returns the view a screen asks for with [`Command::Show`].
-    pub(crate) fn views(&mut self) -> watch::Receiver<Option<Arc<View>>> {
-        self.screen.attach()
+    pub(crate) fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.screen.views()
     }
 
     /// Runs until it is asked to drain and everybody has left, or has been given the time to; or until it is halted.

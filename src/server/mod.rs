@@ -60,7 +60,7 @@ pub struct Server {
     halt: CancellationToken,
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
-    views: watch::Receiver<Option<Arc<View>>>,
+    views: watch::Receiver<Arc<View>>,
 }
 
 /// A way to steer a running server from another task.
@@ -132,7 +132,7 @@ impl Server {
 
     /// Returns what a screen sees, once it has said with [`Command::Show`] what it shows.
     #[must_use]
-    pub fn views(&self) -> watch::Receiver<Option<Arc<View>>> {
+    pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.views.clone()
     }
 

@@ -19,21 +19,28 @@ const VIEW_PERIOD: Duration = Duration::from_millis(100);
 const EVENTS_KEPT: usize = 500;
 
 /// Answers the window a screen asked for. Costs nothing while nobody does.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Screen {
-    out: Option<watch::Sender<Option<Arc<View>>>>,
+    out: watch::Sender<Arc<View>>,
     viewer: Viewer,
     events: VecDeque<Arc<Event>>,
+    /// A screen has said what it shows.
     asked: bool,
     changed: bool,
     last: Option<Instant>,
 }
 
 impl Screen {
-    pub(super) fn attach(&mut self) -> watch::Receiver<Option<Arc<View>>> {
-        let (tx, rx) = watch::channel(None);
-        self.out = Some(tx);
-        rx
+    pub(super) fn new(now: Instant, registry: &Registry, rules: &Rules) -> Self {
+        let mut viewer = Viewer::default();
+        let events = VecDeque::new();
+        let first = view(now, registry, rules, &mut viewer, &events);
+        let out = watch::Sender::new(Arc::new(first));
+        Self { out, viewer, events, asked: false, changed: false, last: None }
+    }
+
+    pub(super) fn views(&self) -> watch::Receiver<Arc<View>> {
+        self.out.subscribe()
     }
 
     pub(super) fn show(&mut self, window: Window) {
@@ -56,43 +63,50 @@ impl Screen {
 
     /// Returns when the next view is due: beats change rows without telling anybody, so live rows are looked at.
     pub(super) fn due(&self, registry: &Registry) -> Option<Instant> {
-        let looked_at = self.asked && self.out.is_some();
-        let moves = self.changed || registry.counts().live() > 0;
-        (looked_at && moves).then(|| self.last.map(|last| last + VIEW_PERIOD)).flatten()
+        let moves = self.asked && (self.changed || registry.counts().live() > 0);
+        moves.then(|| self.last.map(|last| last + VIEW_PERIOD)).flatten()
     }
 
     /// Sends a view, if its time has come and it differs from the last one.
     pub(super) fn publish(&mut self, now: Instant, registry: &Registry, rules: &Rules) {
-        let Some(out) = self.out.as_ref().filter(|_| self.asked) else { return };
-        if self.last.is_some_and(|last| now.saturating_duration_since(last) < VIEW_PERIOD) {
+        let early = self.last.is_some_and(|last| now.saturating_duration_since(last) < VIEW_PERIOD);
+        if !self.asked || early {
             return;
         }
-        self.last = Some(now);
-        self.changed = false;
-        let page = self.viewer.look(now, registry);
-        let wanted = self.viewer.window().events;
-        let skipped = self.events.len().saturating_sub(wanted);
-        let view = View {
-            at: now,
-            counts: registry.counts(),
-            connecting: rules.connecting.load(Relaxed),
-            max_clients: registry.limits().max_clients,
-            settings: registry.settings(),
-            rev: registry.revision(),
-            acked: registry.acked(),
-            matched: page.matched,
-            offset: page.offset,
-            rows: page.rows,
-            selected: page.selected,
-            alerts: registry.alerts(),
-            events: self.events.iter().skip(skipped).cloned().collect(),
-        };
-        out.send_if_modified(|last| {
-            let differs = last.as_ref().is_none_or(|last| !last.looks_like(&view));
+        (self.last, self.changed) = (Some(now), false);
+        let view = view(now, registry, rules, &mut self.viewer, &self.events);
+        self.out.send_if_modified(|last| {
+            let differs = !last.looks_like(&view);
             if differs {
-                *last = Some(Arc::new(view));
+                *last = Arc::new(view);
             }
             differs
         });
+    }
+}
+
+fn view(
+    now: Instant,
+    registry: &Registry,
+    rules: &Rules,
+    viewer: &mut Viewer,
+    events: &VecDeque<Arc<Event>>,
+) -> View {
+    let page = viewer.look(now, registry);
+    let skipped = events.len().saturating_sub(viewer.window().events);
+    View {
+        at: now,
+        counts: registry.counts(),
+        connecting: rules.connecting.load(Relaxed),
+        max_clients: registry.limits().max_clients,
+        settings: registry.settings(),
+        rev: registry.revision(),
+        acked: registry.acked(),
+        matched: page.matched,
+        offset: page.offset,
+        rows: page.rows,
+        selected: page.selected,
+        alerts: registry.alerts(),
+        events: events.iter().skip(skipped).cloned().collect(),
     }
 }

@@ -1,0 +1,281 @@
+//! What the `join` screen sees: this client, its peers through a window, and what happened.
+
+use std::collections::{HashSet, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::desk::JoinState;
+use super::notice::Notice;
+use super::peers::{Peer, Peers};
+use crate::presence::command::Command;
+use crate::presence::pulse::BeatStrip;
+use crate::presence::view::{Alert, Alerts, RowView, Uplink, View};
+use crate::presence::viewer::{Fleet, Glance, Viewer};
+use crate::presence::{Event, EventKind, Revision, RowKey, State};
+
+/// The least time between two views.
+const VIEW_PERIOD: Duration = Duration::from_millis(100);
+/// How many events are kept to be scrolled through.
+const EVENTS_KEPT: usize = 500;
+/// How many alerts are shown by name.
+const ALERTS_NAMED: usize = 8;
+/// How many commands of the screen may wait.
+const COMMANDS_WAITING: usize = 64;
+
+/// What a screen is handed.
+#[derive(Debug)]
+pub struct Panes {
+    /// This client's own connection.
+    pub uplink: watch::Receiver<Arc<Uplink>>,
+    /// The others.
+    pub peers: watch::Receiver<Arc<View>>,
+    /// Where the screen's wishes go.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// Stands between an engine and a screen: answers the screen's window, and passes on the rest.
+#[derive(Debug)]
+pub struct Window {
+    states: watch::Receiver<Arc<JoinState>>,
+    notices: mpsc::Receiver<Notice>,
+    wishes: mpsc::Receiver<Command>,
+    engine: mpsc::Sender<Command>,
+    uplink: watch::Sender<Arc<Uplink>>,
+    peers: watch::Sender<Arc<View>>,
+    viewer: Viewer,
+    /// Departures this person has acknowledged; nobody else is told.
+    acked: HashSet<RowKey>,
+    events: VecDeque<Arc<Event>>,
+    last_seq: u64,
+}
+
+enum News {
+    State,
+    Notice(Option<Notice>),
+    Wish(Option<Command>),
+    Reorder,
+}
+
+impl Window {
+    /// Opens a window on an engine; its other end goes to the screen.
+    #[must_use]
+    pub fn open(
+        states: watch::Receiver<Arc<JoinState>>,
+        notices: mpsc::Receiver<Notice>,
+        engine: mpsc::Sender<Command>,
+    ) -> (Self, Panes) {
+        let state = Arc::clone(&states.borrow());
+        let mut viewer = Viewer::default();
+        let first = view(&state, &mut viewer, &HashSet::new(), &VecDeque::new(), Instant::now());
+        let (uplink, uplink_seen) = watch::channel(Arc::new(state.uplink.clone()));
+        let (peers, peers_seen) = watch::channel(Arc::new(first));
+        let (commands, wishes) = mpsc::channel(COMMANDS_WAITING);
+        let (acked, events) = (HashSet::new(), VecDeque::new());
+        let window =
+            Self { states, notices, wishes, engine, uplink, peers, viewer, acked, events, last_seq: 0 };
+        (window, Panes { uplink: uplink_seen, peers: peers_seen, commands })
+    }
+
+    /// Serves the screen until the engine has ended.
+    pub async fn run(mut self) {
+        let mut shown_at = Instant::now();
+        let mut stale = true;
+        loop {
+            if stale && shown_at.elapsed() >= VIEW_PERIOD {
+                (stale, shown_at) = (false, Instant::now());
+                self.show(shown_at);
+            }
+            let due = shown_at + VIEW_PERIOD;
+            let news = tokio::select! {
+                biased;
+                wish = self.wishes.recv() => News::Wish(wish),
+                notice = self.notices.recv() => News::Notice(notice),
+                changed = self.states.changed() => if changed.is_ok() { News::State } else { return },
+                () = tokio::time::sleep_until(due), if stale => News::Reorder,
+            };
+            stale = true;
+            match news {
+                News::State => {
+                    let state = Arc::clone(&self.states.borrow_and_update());
+                    self.uplink.send_replace(Arc::new(state.uplink.clone()));
+                }
+                News::Notice(Some(notice)) => self.note(&notice),
+                // The engine has ended, or the screen: the last state stays up until somebody closes it.
+                News::Notice(None) | News::Wish(None) => return self.show(Instant::now()),
+                News::Wish(Some(wish)) => self.obey(wish).await,
+                News::Reorder => {}
+            }
+        }
+    }
+
+    async fn obey(&mut self, wish: Command) {
+        match wish {
+            Command::Show(window) => self.viewer.show(window),
+            Command::Acknowledge(Some(row)) => {
+                self.acked.insert(row);
+            }
+            Command::Acknowledge(None) => {
+                let state = Arc::clone(&self.states.borrow());
+                let fresh: Vec<_> = failures(&state.peers, &self.acked).map(|peer| peer.key).collect();
+                self.acked.extend(fresh);
+            }
+            other => {
+                let _ = self.engine.send(other).await; // An engine that has ended has nothing more to do.
+            }
+        }
+    }
+
+    /// Keeps what happened, for the events pane and for the log.
+    fn note(&mut self, notice: &Notice) {
+        let words = notice.to_string();
+        let kind = if notice.is_trouble() {
+            tracing::warn!(event = notice.word(), message = ?words);
+            EventKind::Trouble(words)
+        } else {
+            tracing::info!(event = notice.word(), message = ?words);
+            EventKind::Notice(words)
+        };
+        self.last_seq += 1;
+        if self.events.len() == EVENTS_KEPT {
+            self.events.pop_front();
+        }
+        let at = Instant::now().into_std();
+        self.events.push_back(Arc::new(Event { seq: self.last_seq, at, who: None, kind }));
+    }
+
+    fn show(&mut self, now: Instant) {
+        let state = Arc::clone(&self.states.borrow());
+        // Who is back may fail again, and be news again.
+        self.acked.retain(|key| state.peers.get(*key).is_some_and(|peer| peer.gone.is_some()));
+        let view = view(&state, &mut self.viewer, &self.acked, &self.events, now);
+        self.peers.send_if_modified(|last| {
+            let differs = !last.looks_like(&view);
+            if differs {
+                *last = Arc::new(view);
+            }
+            differs
+        });
+    }
+}
+
+/// Yields the peers that failed and were not acknowledged.
+fn failures<'a>(peers: &'a Peers, acked: &'a HashSet<RowKey>) -> impl Iterator<Item = &'a Arc<Peer>> {
+    peers.iter().filter(|peer| peer.state == State::TimedOut && !acked.contains(&peer.key))
+}
+
+fn view(
+    state: &JoinState,
+    viewer: &mut Viewer,
+    acked: &HashSet<RowKey>,
+    events: &VecDeque<Arc<Event>>,
+    now: Instant,
+) -> View {
+    let roster = Roster { peers: &state.peers, acked, timeout: state.uplink.settings.timeout() };
+    let page = viewer.look(now.into_std(), &roster);
+    let skipped = events.len().saturating_sub(viewer.window().events);
+    View {
+        at: now.into_std(),
+        counts: state.peers.counts(),
+        connecting: 0,
+        max_clients: 0,
+        settings: state.uplink.settings,
+        rev: Revision(0),
+        acked: (0, 0),
+        matched: page.matched,
+        offset: page.offset,
+        rows: page.rows,
+        selected: page.selected,
+        alerts: alerts(&state.peers, acked),
+        events: events.iter().skip(skipped).cloned().collect(),
+    }
+}
+
+fn alerts(peers: &Peers, acked: &HashSet<RowKey>) -> Alerts {
+    let mut failed: Vec<_> =
+        failures(peers, acked).filter_map(|peer| Some((peer, peer.gone.as_ref()?))).collect();
+    failed.sort_by_key(|(_, (since, _))| std::cmp::Reverse(*since));
+    let named = failed.iter().take(ALERTS_NAMED).map(|(peer, (since, departure))| Alert {
+        row: peer.key,
+        label: Arc::clone(&peer.label),
+        peer: address(peer),
+        since: *since,
+        departure: departure.clone(),
+    });
+    Alerts { unacked: failed.len(), newest: named.collect(), mass: None }
+}
+
+/// Returns a peer's claim as an address, if it is one and not a host name.
+fn address(peer: &Peer) -> Option<SocketAddr> {
+    Some(SocketAddr::new(peer.claim.ip.parse().ok()?, peer.claim.port))
+}
+
+/// The book of peers as a fleet to look at.
+struct Roster<'a> {
+    peers: &'a Peers,
+    acked: &'a HashSet<RowKey>,
+    timeout: Duration,
+}
+
+impl Fleet for Roster<'_> {
+    fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
+        for peer in self.peers.iter() {
+            visit(Glance {
+                key: peer.key,
+                state: peer.state,
+                acked: self.acked.contains(&peer.key),
+                label: &peer.label,
+                id: &peer.id,
+                peer: address(peer),
+                user: peer.user.as_deref(),
+                tags: &peer.tags,
+                last_seen: self.last_seen(peer),
+                deadline: None,
+                rtt: None,
+                up_since: peer.up_since,
+                gone_at: peer.gone.as_ref().map(|(at, _)| *at),
+            });
+        }
+    }
+
+    fn row(&self, key: RowKey) -> Option<RowView> {
+        let peer = self.peers.get(key)?;
+        let label = if peer.me { format!("{} (you)", peer.label).into() } else { Arc::clone(&peer.label) };
+        Some(RowView {
+            key,
+            state: peer.state,
+            label,
+            id: Arc::clone(&peer.id),
+            peer: address(peer),
+            claim: Some(peer.claim.to_string()),
+            claim_differs: false,
+            user: peer.user.clone(),
+            device: peer.device.clone(),
+            platform: None,
+            tags: peer.tags.clone(),
+            version: u8::from(!peer.id.starts_with('~')),
+            last_seen: self.last_seen(peer),
+            deadline: None,
+            timeout: self.timeout,
+            rtt: None,
+            up_since: peer.up_since,
+            strip: BeatStrip::default(),
+            beats: 0,
+            sessions: peer.sessions,
+            gone: peer.gone.clone(),
+            acked: self.acked.contains(&key),
+            flapping: false,
+            changed: peer.changed,
+        })
+    }
+}
+
+impl Roster<'_> {
+    /// Returns when a peer was last heard, where that is known: a roster tells changes, and a beat is none.
+    fn last_seen(&self, peer: &Peer) -> Option<std::time::Instant> {
+        if peer.state == State::Online { None } else { peer.last_seen }
+    }
+}
