@@ -232,7 +232,7 @@ impl Fleet for Roster<'_> {
                 peer: address(peer),
                 user: peer.user.as_deref(),
                 tags: &peer.tags,
-                last_seen: self.last_seen(peer),
+                last_seen: last_heard(peer),
                 deadline: None,
                 rtt: None,
                 up_since: peer.up_since,
@@ -257,7 +257,7 @@ impl Fleet for Roster<'_> {
             platform: None,
             tags: peer.tags.clone(),
             version: u8::from(!peer.id.starts_with('~')),
-            last_seen: self.last_seen(peer),
+            last_seen: last_heard(peer),
             deadline: None,
             timeout: self.timeout,
             rtt: None,
@@ -273,9 +273,7 @@ impl Fleet for Roster<'_> {
     }
 }
 
-impl Roster<'_> {
-    /// Returns when a peer was last heard, where that is known: a roster tells changes, and a beat is none.
-    fn last_seen(&self, peer: &Peer) -> Option<std::time::Instant> {
-        if peer.state == State::Online { None } else { peer.last_seen }
-    }
+/// Returns when a peer was last heard, where that is known: a roster tells changes, and a beat is none.
+fn last_heard(peer: &Peer) -> Option<std::time::Instant> {
+    if peer.state == State::Online { None } else { peer.last_seen }
 }
