@@ -2,3 +2,4 @@
 
 pub mod presence;
 pub mod protocol;
+pub mod tui;
