@@ -157,7 +157,7 @@ impl Column {
             Self::LastPing => 10,
             Self::TimesOut => bar_width(room) + countdown_width(room),
             Self::Rtt | Self::Up => 6,
-            Self::Beats if room >= 110 => 12,
+            Self::Beats if room >= 110 => 13,
             Self::Beats => 8,
             Self::Note | Self::Device => 14,
             Self::User | Self::Platform => 12,
@@ -204,23 +204,33 @@ pub fn bar_width(screen: usize) -> usize {
 #[must_use]
 pub fn countdown_width(screen: usize) -> usize {
     match screen {
-        PLAIN.. => 7,
-        NARROW..PLAIN => 6,
+        NARROW.. => 6,
         _ => 10,
     }
 }
 
+/// Returns how many blanks stand before a column that is not the first.
+#[must_use]
+pub fn gap(column: Column, screen: usize) -> usize {
+    match column {
+        Column::TimesOut if screen >= NARROW => 2,
+        Column::Beats | Column::Note if screen >= 110 => 2,
+        _ => 1,
+    }
+}
+
 /// Chooses the columns that fit `room` cells on a screen `screen` cells wide, and their widths.
-///
-/// Between two columns there is one blank; right-aligned ones have a second in their width.
 #[must_use]
 pub fn choose(wanted: &[Column], screen: usize, room: usize) -> Vec<(Column, usize)> {
-    let mut columns: Vec<Column> = wanted.iter().copied().filter(|column| allowed(*column, screen)).collect();
+    let beats = wanted.contains(&Column::Beats);
+    let allowed = |column: &Column| allowed(*column, screen, beats);
+    let mut columns: Vec<Column> = wanted.iter().copied().filter(allowed).collect();
     if !columns.contains(&Column::Name) {
         columns.insert(0, Column::Name);
     }
     let needs = |columns: &[Column], name: usize| -> usize {
-        columns.iter().map(|column| column.width(screen) + 1).sum::<usize>() + name - NAME_MIN
+        columns.iter().map(|column| column.width(screen) + gap(*column, screen)).sum::<usize>() + name
+            - NAME_MIN
     };
     let good = if screen < NARROW { NAME_MIN } else { NAME_GOOD };
     while needs(&columns, good) > room + 1 && columns.len() > 1 {
@@ -245,7 +255,7 @@ pub fn choose(wanted: &[Column], screen: usize, room: usize) -> Vec<(Column, usi
     out
 }
 
-fn allowed(column: Column, screen: usize) -> bool {
+fn allowed(column: Column, screen: usize, beats: bool) -> bool {
     match column {
         Column::Name | Column::TimesOut => screen >= 20 || column == Column::Name,
         Column::LastPing => screen >= NARROW,
@@ -253,6 +263,8 @@ fn allowed(column: Column, screen: usize) -> bool {
         Column::Rtt => screen >= 72,
         Column::Beats => screen >= 80,
         Column::Address => screen >= 96,
+        // Without the beats there is room for it earlier.
+        Column::Up => screen >= if beats { 110 } else { 80 },
         _ => screen >= 110,
     }
 }
@@ -285,8 +297,8 @@ mod tests {
             for screen in 0..220 {
                 let room = screen - screen.min(5);
                 let chosen = choose(wanted, screen, room);
-                let used: usize = chosen.iter().map(|(_, width)| width + 1).sum();
-                assert!(used <= room + 1, "{screen}: {chosen:?}");
+                let used: usize = chosen.iter().map(|(column, width)| width + gap(*column, screen)).sum();
+                assert!(used <= room + gap(chosen[0].0, screen), "{screen}: {chosen:?}");
             }
         }
     }

@@ -220,13 +220,13 @@ fn answer(model: &mut Model, key: Key, question: Dialog, effects: &mut Vec<Effec
     None
 }
 
-/// Names the other setting of a prompt and the value that would make the typed one fit.
+/// Names the two ways out of a value that does not fit: the other setting first, or both at once.
 #[must_use]
-pub fn way_out(which: Which, value: Duration) -> String {
+pub fn way_out(which: Which, value: Duration) -> [String; 2] {
     let verb = match which {
         Which::Interval => "raise the timeout",
         Which::Timeout => "lower the interval",
     };
     let value = crate::tui::format::running(value);
-    format!("tab: {verb} first   ctrl-t: set {} to {value} too", which.other().word())
+    [format!("tab: {verb} first"), format!("ctrl-t: set {} to {value} too", which.other().word())]
 }

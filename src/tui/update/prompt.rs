@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::presence::Settings;
+use crate::presence::State;
 use crate::presence::settings::{INTERVAL_MIN, step_down, step_up};
 use crate::presence::span;
 use crate::tui::format::running;
@@ -148,13 +149,13 @@ pub fn consequences(model: &Model, settings: Settings) -> String {
     let live = view.counts.live();
     let silent = |row: &&crate::presence::view::RowView| {
         let silence = row.last_seen.map(|seen| model.now.mono.saturating_duration_since(seen));
-        row.state.is_live() && silence.is_some_and(|silence| silence > settings.late_after())
+        row.state == State::Online && silence.is_some_and(|silence| silence > settings.late_after())
     };
     let late = view.rows.iter().filter(silent).count();
     let clients = if live == 1 { "1 client".to_owned() } else { format!("{live} clients") };
     match late {
         0 => format!("{clients} connected; none would be late right now"),
-        late => format!("{clients} connected; {late} of those listed would be late, none is cut off by it"),
+        late => format!("{clients} connected; {late} of those listed would be late, none is cut off"),
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let right = first_that_fits(right, width / 2);
     let room = width.saturating_sub(right.width() + 3);
     let mut pen = Pen::new(buf, model.look, area);
-    pen.line(0).gap(1).spans(&first_that_fits(left, room)).spans_right(&right, 1);
+    pen.line(0).spans(&first_that_fits(left, room)).spans_right(&right, 1);
 }
 
 fn hints(model: &Model, keys: &[(&str, &str)]) -> Line<'static> {
@@ -72,7 +72,7 @@ fn paused(model: &Model) -> Vec<Line<'static>> {
     let behind = usize::try_from(seq(&model.live.events).saturating_sub(seq(&view.events))).unwrap_or(0);
     let gone = model.live.counts.of(State::TimedOut).saturating_sub(view.counts.of(State::TimedOut));
     let what = if model.is_join() { "the heartbeat goes on" } else { "the server is still live" };
-    let more = if gone > 0 { format!(", {gone} new timed out") } else { String::new() };
+    let more = if gone > 0 { format!(", {}", count(gone, "new timeout")) } else { String::new() };
     let tail = format!("{} behind{more}", count(behind, "change"));
     let at = time_of_day(since.wall);
     let banner = || Text::new(model.look).add(" PAUSED ", Role::Banner);
@@ -115,7 +115,7 @@ fn alerts(model: &Model) -> Vec<Line<'static>> {
     let head = || Text::new(model.look).add(format!(" {glyph} {} UNACKED ", alerts.unacked), Role::Alert);
     let Some(newest) = alerts.newest.first() else { return vec![head().done()] };
     let what = format!("{} {}", newest.label, went(model, newest));
-    let short = Text::new(model.look).add(format!("{glyph} "), Role::State(State::TimedOut));
+    let short = Text::new(model.look).add(format!(" {glyph} "), Role::State(State::TimedOut));
     let short = short.add(what.clone(), Role::Text).done();
     if alerts.unacked == 1 {
         let more = last_ping(model, newest);
@@ -133,8 +133,7 @@ fn alerts(model: &Model) -> Vec<Line<'static>> {
 
 /// Writes `timed out 14s ago`, or how else it went.
 fn went(model: &Model, alert: &Alert) -> String {
-    let clock = model.paused.as_ref().map_or(model.now.mono, |paused| paused.since.mono);
-    let ago = since(clock.saturating_duration_since(alert.since));
+    let ago = since(model.clock().saturating_duration_since(alert.since));
     let how = match alert.departure.reason {
         Reason::Timeout => "timed out",
         Reason::Lost => "lost",

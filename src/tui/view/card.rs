@@ -207,7 +207,7 @@ pub(super) fn draw(model: &Model, plan: &Plan, buf: &mut Buffer) {
 /// Two countdowns without a frame, and a rule that begins the peers.
 fn plain(model: &Model, uplink: &Uplink, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
-    let [next, timeout] = gauges(model, uplink, width, 8);
+    let [next, timeout] = gauges(model, uplink, width, if width < 60 { 8 } else { 11 });
     let mut pen = Pen::new(buf, model.look, area);
     pen.line(0).gap(1).spans(&next);
     pen.line(1).gap(1).spans(&timeout);

@@ -195,7 +195,7 @@ fn columns(model: &Model, at: usize, small: bool, buf: &mut Buffer) {
         let mark = if *shown { "[x] " } else { "[ ] " };
         let role = if *shown { Role::Text } else { Role::Dim };
         let name = format!("{:<14}", column.head().to_lowercase());
-        let sort = if column.sort().is_some() { "can be sorted by" } else { "" };
+        let sort = if column.sort().is_some() { "sortable" } else { "" };
         let line = text(model).add(format!("{marker} "), Role::Key).add(mark, Role::Key).add(name, role);
         lines.push(line.add(sort, Role::Dim).done());
     }

@@ -11,21 +11,35 @@ use crate::tui::theme::Role;
 
 /// Draws the words for an empty table.
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
-    let lines = words(model);
-    let height = usize::from(area.height);
-    // The line to type is the one that must survive in a small area.
-    let lines: Vec<Line<'static>> = if lines.len() > height {
-        lines.into_iter().filter(|line| line.width() > 0).collect()
-    } else {
-        lines
-    };
+    let (height, width) = (usize::from(area.height), usize::from(area.width));
+    let fits = |lines: &[Line<'_>]| lines.len() <= height && lines.iter().all(|line| line.width() <= width);
+    let full = words(model);
+    let lines = if fits(&full) { full } else { few_words(model, width).unwrap_or(full) };
     let widest = lines.iter().map(Line::width).max().unwrap_or(0);
-    let width = usize::from(area.width);
     let (left, top) = (width.saturating_sub(widest) / 2, height.saturating_sub(lines.len()) / 3);
     let mut pen = Pen::new(buf, model.look, area);
     for (at, line) in lines.iter().enumerate() {
         pen.line(top + at).gap(left).spans(line);
     }
+}
+
+/// Says the same where there is hardly any room: the line to type is the one that must survive.
+fn few_words(model: &Model, width: usize) -> Option<Vec<Line<'static>>> {
+    let Face::Serve { join_line, .. } = &model.face else { return None };
+    if !model.table.filter.is_empty() || !model.table.states.is_empty() {
+        return None;
+    }
+    let line = |words: &str, role: Role| Text::new(model.look).add(words, role).done();
+    let title =
+        if width < 40 { "No clients yet; elsewhere:" } else { "No clients yet. On another machine, type" };
+    let mut lines = vec![line(title, Role::Strong)];
+    match join_line.rsplit_once(' ') {
+        Some((program, address)) if join_line.len() + 2 > width => {
+            lines.extend([line(program, Role::Key), line(&format!("  {address}"), Role::Key)]);
+        }
+        _ => lines.push(line(&format!("  {join_line}"), Role::Key)),
+    }
+    Some(lines)
 }
 
 fn words(model: &Model) -> Vec<Line<'static>> {

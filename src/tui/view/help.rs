@@ -19,7 +19,8 @@ const KEYS: usize = 14;
 pub(super) fn draw(model: &Model, scroll: usize, search: Option<&Input>, buf: &mut Buffer) {
     let lines = lines(model, search.map_or("", Input::value));
     let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let area = centred(buf, 76, wanted.min(buf.area.height.saturating_sub(2)).max(3));
+    let margin = if buf.area.height < 12 { 0 } else { 2 };
+    let area = centred(buf, 76, wanted.min(buf.area.height.saturating_sub(margin)).max(3));
     let room = usize::from(area.height.saturating_sub(2));
     let scroll = scroll.min(lines.len().saturating_sub(room));
     let text = Text::new(model.look);

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::pen::{Pen, Text};
 use super::{events, table};
+use crate::tui::format::cells;
 use crate::tui::keymap::footer;
 use crate::tui::model::{Dialog, Model};
 use crate::tui::theme::Role;
@@ -31,7 +32,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
     let gap = if width < 60 { 1 } else { 2 };
     let more = more(model);
-    let room = width.saturating_sub(1 + more.len());
+    let room = width.saturating_sub(1 + cells(&more));
     for (at, (keys, words)) in footer(model.is_join(), room).into_iter().enumerate() {
         pen.gap(if at > 0 { gap } else { 0 }).put(keys, Role::Key).put(&format!(" {words}"), Role::Dim);
     }
@@ -44,6 +45,11 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
 /// Says how many rows there are when no frame around the table does.
 fn more(model: &Model) -> String {
     let view = model.shown();
+    let table = &model.table;
+    if table::unframed(model) && !(table.filter.is_empty() && table.states.is_empty()) {
+        let filter = if table.filter.is_empty() { "chosen".to_owned() } else { format!("/{}", table.filter) };
+        return format!("{filter} {} of {}", view.matched, view.counts.total());
+    }
     let seen = model.table.top + model.visible().len();
     if !table::unframed(model) || seen >= view.matched {
         return String::new();

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::text::Line;
 
 use super::dialogs;
-use super::pen::Text;
+use super::pen::{Text, first_that_fits};
 use crate::tui::format::running;
 use crate::tui::model::{Model, Prompt, Which};
 use crate::tui::theme::Role;
@@ -13,6 +13,11 @@ use crate::tui::update::prompt::{Verdict, consequences};
 
 /// How wide a dialog's text may be.
 const WIDTH: usize = 66;
+
+/// Returns how wide it may be on this screen.
+fn width(model: &Model) -> usize {
+    WIDTH.min(usize::from(model.size.0).saturating_sub(6))
+}
 
 /// Returns the lines of the dialog.
 pub(super) fn lines(model: &Model, prompt: &Prompt) -> Vec<Line<'static>> {
@@ -33,15 +38,20 @@ pub(super) fn lines(model: &Model, prompt: &Prompt) -> Vec<Line<'static>> {
                 lines.extend(wrapped(model, &sentence, Role::Warning));
                 lines.push(Line::default());
             }
-            lines.push(text(model).add(format!("{}.", consequences(model, *settings)), Role::Text).done());
+            lines.extend(wrapped(model, &format!("{}.", consequences(model, *settings)), Role::Text));
         }
         Verdict::Refused { reason, other } => {
             let cross = model.look.glyphs().state(crate::presence::State::TimedOut);
             let role = Role::State(crate::presence::State::TimedOut);
             lines.extend(wrapped(model, &format!("{cross} rejected: {reason}."), role));
             if let Some(value) = other {
-                let words = format!("  {}", way_out(prompt.which, *value));
-                lines.push(text(model).add(words, Role::Text).done());
+                let [tab, ctrl_t] = way_out(prompt.which, *value);
+                if tab.len() + ctrl_t.len() + 5 <= width(model) {
+                    lines.push(text(model).add(format!("  {tab}   {ctrl_t}"), Role::Text).done());
+                } else {
+                    lines.push(text(model).add(format!("  {tab}"), Role::Text).done());
+                    lines.push(text(model).add(format!("  {ctrl_t}"), Role::Text).done());
+                }
             }
         }
     }
@@ -90,20 +100,23 @@ fn keys(model: &Model, prompt: &Prompt, verdict: &Verdict) -> Line<'static> {
         return line.hint("esc", "cancel").done();
     }
     let other = format!("to {}", prompt.which.other().word());
-    let mut line = text(model);
-    for (key, words) in
-        [("enter", "apply"), ("tab", other.as_str()), ("up/down", "step"), ("u", "undo"), ("esc", "cancel")]
-    {
-        line = line.hint(key, words).add("   ", Role::Text);
-    }
-    line.done()
+    let all =
+        [("enter", "apply"), ("tab", other.as_str()), ("up/down", "step"), ("u", "undo"), ("esc", "cancel")];
+    let few = [("enter", "apply"), ("tab", "other"), ("esc", "cancel")];
+    let line = |keys: &[(&str, &str)]| {
+        let hints =
+            keys.iter().fold(text(model), |line, (key, words)| line.hint(key, words).add("   ", Role::Text));
+        hints.done()
+    };
+    first_that_fits([line(&all), line(&few)], width(model) + 7)
 }
 
 /// Breaks a sentence into lines between words.
 fn wrapped(model: &Model, sentence: &str, role: Role) -> Vec<Line<'static>> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in sentence.split(' ') {
-        let fits = lines.last().is_some_and(|line| line.chars().count() + word.chars().count() < WIDTH);
+        let fits =
+            lines.last().is_some_and(|line| line.chars().count() + word.chars().count() < width(model));
         match lines.last_mut() {
             Some(line) if line.is_empty() => line.push_str(word),
             Some(line) if fits => {

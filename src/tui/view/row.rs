@@ -11,7 +11,7 @@ use crate::presence::pulse::missed_beats;
 use crate::presence::span::brief;
 use crate::presence::view::RowView;
 use crate::presence::{Reason, State};
-use crate::tui::columns::{Column, bar_width, countdown_width};
+use crate::tui::columns::{Column, NARROW, PLAIN, bar_width, countdown_width, gap};
 use crate::tui::format::{age, bar, beats, cells, fit, fit_middle, late_bar, running, since, whole};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, row: &RowView, shape: &Shape<'_>, area: Rect, 
     pen.put(glyphs.state(row.state), role).gap(1);
     for (at, (column, width)) in shape.columns.iter().enumerate() {
         if at > 0 {
-            pen.gap(1);
+            pen.gap(gap(*column, shape.screen));
         }
         draw_column(model, row, *column, *width, shape, &mut pen);
     }
@@ -108,8 +108,10 @@ fn draw_column(
             pen.cell_right(&up(model, row), width, quiet);
         }
         Column::Beats => {
-            let strip = strip(model, row, width);
-            pen.gap(width.saturating_sub(cells(&strip))).put(&strip, role(model, row));
+            // With room, what became of a client has a cell of its own behind the beats.
+            let end = usize::from(width > 12 && row.gone.is_none());
+            let strip = strip(model, row, width - end);
+            pen.gap((width - end).saturating_sub(cells(&strip))).put(&strip, role(model, row)).gap(end);
         }
         Column::Note => {
             let words = note(row).map(|note| format!("note: {note}")).unwrap_or_default();
@@ -177,7 +179,13 @@ pub(super) fn note(row: &RowView) -> Option<&str> {
 fn up(model: &Model, row: &RowView) -> String {
     let end = row.gone.as_ref().map_or(model.clock(), |(at, _)| *at);
     let up = row.up_since.map(|since| end.saturating_duration_since(since));
-    up.map_or_else(|| model.look.glyphs().none.to_owned(), since)
+    up.map_or_else(|| model.look.glyphs().none.to_owned(), session)
+}
+
+/// Writes the length of a session, which needs no seconds after its first minute.
+fn session(up: Duration) -> String {
+    let minute = Duration::from_mins(1);
+    since(if up < minute { up } else { minute * u32::try_from(up.as_secs() / 60).unwrap_or(u32::MAX) })
 }
 
 /// Draws the last beats; those of a client that is gone end in what became of it.
@@ -199,8 +207,10 @@ pub(super) fn strip(model: &Model, row: &RowView, width: usize) -> String {
 fn countdown(model: &Model, row: &RowView, width: usize, screen: usize, pen: &mut Pen<'_>) {
     let role = role(model, row);
     if let Some(text) = fate(model, row) {
-        if screen < crate::tui::columns::NARROW {
-            pen.cell_right(&text, width, role);
+        if screen < NARROW {
+            // The first two words say it: `down 14s`, `left: quit`.
+            let short: Vec<&str> = text.split(' ').take(2).collect();
+            pen.cell_right(short.join(" ").trim_end_matches(':'), width, role);
         } else {
             pen.cell(&text, width, role);
         }
@@ -211,14 +221,14 @@ fn countdown(model: &Model, row: &RowView, width: usize, screen: usize, pen: &mu
         pen.gap(width);
         return;
     };
-    let left = deadline.saturating_duration_since(model.clock());
+    let left = deadline.saturating_duration_since(model.clock()).min(row.timeout);
     let (bars, digits) = (bar_width(screen).min(width), countdown_width(screen));
     let glyphs = model.look.glyphs();
     let late = row.state == State::Late;
     let (full, empty) =
         if late { late_bar(left, row.timeout, bars, glyphs) } else { bar(left, row.timeout, bars, glyphs) };
     pen.put(&full, role).put(&empty, Role::Empty);
-    let seconds = if screen >= crate::tui::columns::PLAIN { running(left) } else { whole(left) };
+    let seconds = if screen >= PLAIN { running(left) } else { whole(left) };
     let emphasis = if late { role } else { Role::Text };
     pen.cell_right(&seconds, width.saturating_sub(bars).min(digits), emphasis);
 }

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use super::pen::{Pen, Text, first_that_fits};
 use super::{empty, header, row};
-use crate::tui::columns::{Column, NARROW, PLAIN, choose, sort_word};
+use crate::tui::columns::{Column, NARROW, PLAIN, choose, gap, sort_word};
 use crate::tui::format::{cells, fit};
 use crate::tui::layout::{Pane, Plan};
 use crate::tui::model::Model;
@@ -25,7 +25,9 @@ pub(super) fn draw(model: &Model, plan: &Plan, buf: &mut Buffer) {
     }
     let screen = usize::from(model.size.0);
     let lead = lead(screen);
-    let columns = choose(&model.table.shown(), screen, usize::from(plan.rows.width).saturating_sub(lead));
+    let margin = usize::from(screen >= 110);
+    let room = usize::from(plan.rows.width).saturating_sub(lead + margin);
+    let columns = choose(&model.table.shown(), screen, room);
     let mut heads_area = plan.heads;
     if !plan.borders {
         // Without a frame the first rows still stand under their heads.
@@ -59,12 +61,12 @@ fn heads(model: &Model, area: Rect, columns: &[(Column, usize)], lead: usize, bu
     let glyphs = model.look.glyphs();
     for (at, (column, width)) in columns.iter().enumerate() {
         if at > 0 {
-            pen.gap(1);
+            pen.gap(gap(*column, usize::from(model.size.0)));
         }
         let arrow = if model.table.reversed { glyphs.up } else { glyphs.down };
         let sorted = column.sort() == Some(model.table.sort);
         let head = match column {
-            Column::Beats if *width >= 13 => format!("LAST {width} BEATS"),
+            Column::Beats if *width >= 13 => format!("LAST {} BEATS", width - 1),
             column => column.head().to_owned(),
         };
         let head = if sorted && cells(&head) + 2 <= *width { format!("{head} {arrow}") } else { head };
