@@ -131,21 +131,23 @@ impl Column {
     }
 
     /// When room is short the highest goes first; the name never goes.
+    ///
+    /// Columns that are hidden unless asked for stay longer than the usual ones of little weight.
     fn rank(self) -> u8 {
         match self {
             Self::Name => 0,
             Self::TimesOut => 1,
             Self::LastPing => 2,
             Self::State => 3,
-            Self::Rtt => 4,
-            Self::Beats => 5,
-            Self::Note => 6,
-            Self::Address => 7,
-            Self::Up => 8,
-            Self::Device => 9,
-            Self::User => 10,
-            Self::Platform => 11,
-            Self::Id => 12,
+            Self::User => 4,
+            Self::Device => 5,
+            Self::Platform => 6,
+            Self::Id => 7,
+            Self::Note => 8,
+            Self::Rtt => 9,
+            Self::Beats => 10,
+            Self::Address => 11,
+            Self::Up => 12,
         }
     }
 
@@ -265,7 +267,8 @@ fn allowed(column: Column, screen: usize, beats: bool) -> bool {
         Column::Address => screen >= 96,
         // Without the beats there is room for it earlier.
         Column::Up => screen >= if beats { 110 } else { 80 },
-        _ => screen >= 110,
+        Column::User | Column::Device | Column::Platform | Column::Id => screen >= 80,
+        Column::Note => screen >= 110,
     }
 }
 

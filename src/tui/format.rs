@@ -91,6 +91,13 @@ pub fn since(span: Duration) -> String {
     whole(Duration::from_secs(span.as_secs()))
 }
 
+/// Writes the length of a session, which needs no seconds after its first minute: `19m`.
+#[must_use]
+pub fn session(span: Duration) -> String {
+    let minutes = Duration::from_secs(span.as_secs() / 60 * 60);
+    since(if minutes.is_zero() { span } else { minutes })
+}
+
 /// Writes `02:14:33`, or `3d 02:14:33`.
 #[must_use]
 pub fn stopwatch(span: Duration) -> String {

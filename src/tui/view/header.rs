@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use super::pen::{Pen, Text, first_that_fits};
 use super::{card, ticks};
 use crate::presence::{Settings, State};
-use crate::tui::format::{hour_and_minute, running, stopwatch, time_of_day, whole};
+use crate::tui::format::{hour_and_minute, running, session, stopwatch, time_of_day, whole};
 use crate::tui::model::{Face, Model};
 use crate::tui::theme::Role;
 
@@ -26,7 +26,11 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let Face::Serve { bound, .. } = &model.face else { return };
     let wide = width >= 110;
     let up = model.now.mono.saturating_duration_since(model.started);
-    let up = if ticks(model) { stopwatch(up) } else { crate::presence::span::brief(up / 60_000 * 60_000) };
+    let up = match (ticks(model), up.as_secs()) {
+        (true, _) => stopwatch(up),
+        (false, 0..60) => "<1m".to_owned(),
+        (false, _) => session(up),
+    };
     let title = |up: &str, name: &str| {
         let gap = if wide { "  " } else { " " };
         let text = Text::new(model.look).add(format!(" {name}"), Role::Strong);

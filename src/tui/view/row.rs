@@ -12,7 +12,7 @@ use crate::presence::span::brief;
 use crate::presence::view::RowView;
 use crate::presence::{Reason, State};
 use crate::tui::columns::{Column, NARROW, PLAIN, bar_width, countdown_width, gap};
-use crate::tui::format::{age, bar, beats, cells, fit, fit_middle, late_bar, running, since, whole};
+use crate::tui::format::{age, bar, beats, cells, fit, fit_middle, late_bar, running, session, since, whole};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::wake::PULSE;
@@ -182,12 +182,6 @@ fn up(model: &Model, row: &RowView) -> String {
     up.map_or_else(|| model.look.glyphs().none.to_owned(), session)
 }
 
-/// Writes the length of a session, which needs no seconds after its first minute.
-fn session(up: Duration) -> String {
-    let minute = Duration::from_mins(1);
-    since(if up < minute { up } else { minute * u32::try_from(up.as_secs() / 60).unwrap_or(u32::MAX) })
-}
-
 /// Draws the last beats; those of a client that is gone end in what became of it.
 pub(super) fn strip(model: &Model, row: &RowView, width: usize) -> String {
     let glyphs = model.look.glyphs();
@@ -197,7 +191,7 @@ pub(super) fn strip(model: &Model, row: &RowView, width: usize) -> String {
     let missed = if row.state == State::TimedOut { missed_beats(silent, interval).min(3) } else { 0 };
     let missed = usize::try_from(missed).unwrap_or(0);
     let kept = beats(row.strip, width.saturating_sub(missed + 1), glyphs);
-    if kept.is_empty() {
+    if row.state == State::Offline {
         return kept;
     }
     format!("{kept}{}{}", glyphs.beat_missed.repeat(missed), glyphs.state(row.state))
