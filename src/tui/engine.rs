@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossterm::event::Event;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::model::{Model, Now};
@@ -75,7 +75,8 @@ pub async fn show<S: Stage>(
         if model.dirty {
             draw(stage, model, clock()).map_err(TuiError::Draw)?;
         }
-        match wait(model, &mut wires, &mut events, &mut continued, look).await {
+        let next = wake::next(model).map(|at| at.saturating_duration_since(clock().mono));
+        match wait(next, &mut wires, &mut events, &mut continued, look).await {
             Woke::Cancelled => return Ok(Outcome::Closed),
             Woke::Input(None) => return Err(TuiError::Lost),
             Woke::Input(Some(Err(error))) => return Err(TuiError::Input(error)),
@@ -115,13 +116,12 @@ pub async fn show<S: Stage>(
 
 /// Waits for whatever comes first.
 async fn wait(
-    model: &Model,
+    next: Option<Duration>,
     wires: &mut Wires,
     events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
     continued: &mut Continued,
     look: Instant,
 ) -> Woke {
-    let next = wake::next(model).map(Instant::from_std);
     tokio::select! {
         biased;
         () = wires.cancel.cancelled() => Woke::Cancelled,
@@ -129,7 +129,7 @@ async fn wait(
         () = changed(Some(&mut wires.views)) => Woke::View,
         () = changed(wires.uplink.as_mut()) => Woke::Uplink,
         () = continued.next() => Woke::Continued,
-        () = sleep_until(next.unwrap_or(look)), if next.is_some() => Woke::Time,
+        () = sleep(next.unwrap_or(LOOK_EVERY)), if next.is_some() => Woke::Time,
         () = sleep_until(look) => Woke::Look,
     }
 }

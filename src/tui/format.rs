@@ -183,21 +183,22 @@ pub fn beats(strip: BeatStrip, width: usize, glyphs: &Glyphs) -> String {
 }
 
 /// Draws round trips as a strip of rising blocks, newest at the right; an unanswered beat is a gap.
+///
+/// The best one lies at the bottom, and only twice as long reaches the top:
+/// the noise of a quiet line must not look like trouble.
 #[must_use]
 pub fn spark(values: &[Option<Duration>], width: usize, glyphs: &Glyphs) -> String {
     let newest = values.get(values.len().saturating_sub(width)..).unwrap_or_default();
-    let most = newest.iter().flatten().max().copied().unwrap_or_default().as_micros().max(1);
+    let least = newest.iter().flatten().min().copied().unwrap_or_default();
+    let most = newest.iter().flatten().max().copied().unwrap_or_default();
+    let reach = most.saturating_sub(least).max(least).as_micros().max(1);
     let steps = glyphs.spark.len().saturating_sub(1) as u128;
-    newest
-        .iter()
-        .map(|value| match value {
-            None => glyphs.gap,
-            Some(rtt) => {
-                let step = usize::try_from(rtt.as_micros() * steps / most).unwrap_or(0);
-                glyphs.spark.get(step).copied().unwrap_or(glyphs.gap)
-            }
-        })
-        .collect()
+    let block = |rtt: &Duration| {
+        let step = rtt.saturating_sub(least).as_micros() * steps / reach;
+        let step = usize::try_from(step).unwrap_or(0);
+        glyphs.spark.get(step).copied().unwrap_or(glyphs.gap)
+    };
+    newest.iter().map(|value| value.as_ref().map_or(glyphs.gap, block)).collect()
 }
 
 #[cfg(test)]

@@ -327,14 +327,8 @@ pub const TABLE: &[Binding] = &[
     key(&[Char('[')], A::TimeoutDown, Serve, S::Beat, "timeout down one step"),
     key(&[Char('u')], A::Undo, Serve, S::Beat, "take the last change of settings back"),
     key(&[Char('b')], A::BeatNow, Join, S::Beat, "send a beat now").hint(1, 2, "b", "beat now", "beat"),
-    key(
-        &[Char('H')],
-        A::Hold,
-        Join,
-        S::Beat,
-        "hold heartbeats back, to see the timeout work, or let them go",
-    )
-    .hint(2, 3, "H", "hold beats", "hold"),
+    key(&[Char('H')], A::Hold, Join, S::Beat, "hold heartbeats back to see the timeout work; let them go")
+        .hint(2, 3, "H", "hold beats", "hold"),
     key(&[Char('e')], A::EditNote, Join, S::Beat, "edit the note that others see")
         .hint(3, 6, "e", "note", "note"),
     key(&[Char('r')], A::Reconnect, Join, S::Beat, "reconnect now").hint(4, 4, "r", "reconnect", "reconnect"),

@@ -105,7 +105,7 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
     let live = sketch.state.is_live();
     let seen = (sketch.state != State::Offline).then(|| ago(sketch.silent));
     let gone = match sketch.state {
-        State::TimedOut => Some((ago(sketch.silent - 15.0).min(now().mono), Reason::Timeout.into())),
+        State::TimedOut => Some((ago((sketch.silent - 15.0).max(0.0)), Reason::Timeout.into())),
         State::Left => Some((ago(sketch.silent), Departure::new(Reason::Left, "quit"))),
         _ => None,
     };

@@ -156,6 +156,9 @@ fn choose(model: &mut Model, action: Action, key: Key) {
     match action {
         Action::Problems => only(table, &PROBLEMS),
         Action::Only(state) => only(table, &[state]),
+        Action::AllStates if table.states.is_empty() => {
+            model.say(format!("{key}: all states are shown already"))
+        }
         Action::AllStates => only(table, &[]),
         Action::SortReverse => table.reversed = !table.reversed,
         Action::SortNext | Action::SortRight => sort(model, 1),
