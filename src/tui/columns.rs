@@ -263,11 +263,10 @@ fn allowed(column: Column, screen: usize, beats: bool) -> bool {
         Column::LastPing => screen >= NARROW,
         Column::State => screen >= PLAIN,
         Column::Rtt => screen >= 72,
-        Column::Beats => screen >= 80,
         Column::Address => screen >= 96,
         // Without the beats there is room for it earlier.
         Column::Up => screen >= if beats { 110 } else { 80 },
-        Column::User | Column::Device | Column::Platform | Column::Id => screen >= 80,
+        Column::Beats | Column::User | Column::Device | Column::Platform | Column::Id => screen >= 80,
         Column::Note => screen >= 110,
     }
 }

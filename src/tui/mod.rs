@@ -15,6 +15,7 @@ pub mod columns;
 pub mod engine;
 pub mod format;
 pub mod input;
+pub mod key;
 pub mod keymap;
 pub mod layout;
 pub mod model;

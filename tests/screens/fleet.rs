@@ -14,26 +14,26 @@ use presence_tui::tui::model::{Face, Model, Now};
 use presence_tui::tui::theme::{Look, Theme};
 use presence_tui::tui::update::{Effect, Msg, update};
 
-pub const DARK: Look = Look { theme: Theme::Dark, ascii: false, colourless: false };
-pub const ASCII: Look = Look { theme: Theme::Dark, ascii: true, colourless: false };
-pub const MONO: Look = Look { theme: Theme::Mono, ascii: false, colourless: true };
+pub(super) const DARK: Look = Look { theme: Theme::Dark, ascii: false, colourless: false };
+pub(super) const ASCII: Look = Look { theme: Theme::Dark, ascii: true, colourless: false };
+pub(super) const MONO: Look = Look { theme: Theme::Mono, ascii: false, colourless: true };
 
 /// 2026-11-21 14:22:07 UTC.
 const WALL: Duration = Duration::from_secs(1_795_270_927);
 
-pub fn secs(secs: f64) -> Duration {
+pub(super) fn secs(secs: f64) -> Duration {
     Duration::from_secs_f64(secs)
 }
 
 /// The one moment of all frames, far enough from the clock's beginning for eleven days of history.
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
-pub fn now() -> Now {
+pub(super) fn now() -> Now {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let mono = *START.get_or_init(|| Instant::now() + Duration::from_hours(24 * 400));
     Now { mono, wall: WALL }
 }
 
-pub fn ago(span: f64) -> Instant {
+pub(super) fn ago(span: f64) -> Instant {
     now().mono - secs(span)
 }
 
@@ -97,7 +97,7 @@ fn strip(text: &str) -> BeatStrip {
     })
 }
 
-pub fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings::new(secs(5.0), secs(15.0)).unwrap()
 }
 
@@ -179,7 +179,7 @@ fn changed() -> EventKind {
 }
 
 /// Returns a view of some rows.
-pub fn view_of(rows: Vec<RowView>) -> View {
+pub(super) fn view_of(rows: Vec<RowView>) -> View {
     let mut counts = Counts::default();
     for row in &rows {
         counts.add(row.state);
@@ -215,17 +215,17 @@ pub fn view_of(rows: Vec<RowView>) -> View {
 }
 
 /// Returns the fleet of the sketches.
-pub fn mixed() -> View {
+pub(super) fn mixed() -> View {
     view_of(FLEET.iter().enumerate().map(|(at, sketch)| row(at, sketch)).collect())
 }
 
 /// Returns nobody.
-pub fn nobody() -> View {
+pub(super) fn nobody() -> View {
     View { events: Vec::new(), acked: (0, 0), ..view_of(Vec::new()) }
 }
 
 /// Returns so many healthy clients.
-pub fn healthy(clients: usize) -> View {
+pub(super) fn healthy(clients: usize) -> View {
     let rows = (0..clients).map(|at| {
         let silent = (at * 7 % 40) as f64 / 10.0;
         let sketch = sketch("", "10.0.4.11:49152", State::Online, silent, 0.4, HOUR, "########");
@@ -235,7 +235,7 @@ pub fn healthy(clients: usize) -> View {
 }
 
 /// Returns clients whose names and addresses are as bad as names get.
-pub fn hostile(clients: usize) -> View {
+pub(super) fn hostile(clients: usize) -> View {
     let names = [
         "\u{1b}c\u{1b}]52;c;aGk=\u{7}",
         "日本語日本語日本語日本語日本語",
@@ -275,7 +275,7 @@ pub fn hostile(clients: usize) -> View {
 }
 
 /// Returns the server's screen.
-pub fn serve(view: View, size: (u16, u16), look: Look) -> Model {
+pub(super) fn serve(view: View, size: (u16, u16), look: Look) -> Model {
     let face = Face::Serve {
         bound: "0.0.0.0:8080".parse().unwrap(),
         join_line: "presence-tui join 10.0.0.5:8080".to_owned(),
@@ -287,7 +287,7 @@ pub fn serve(view: View, size: (u16, u16), look: Look) -> Model {
 }
 
 /// Returns what a healthy client knows.
-pub fn uplink() -> Uplink {
+pub(super) fn uplink() -> Uplink {
     let rtts = (0..60).map(|at| match at % 17 {
         11 => Some(secs(0.0031)),
         5 => Some(secs(0.0011)),
@@ -317,7 +317,7 @@ pub fn uplink() -> Uplink {
 }
 
 /// Returns what a client knows whose server is gone.
-pub fn lost() -> Uplink {
+pub(super) fn lost() -> Uplink {
     Uplink {
         link: Link::Offline {
             since: ago(12.0),
@@ -333,14 +333,14 @@ pub fn lost() -> Uplink {
 }
 
 /// Returns the client's screen.
-pub fn join(uplink: Uplink, peers: View, size: (u16, u16), look: Look) -> Model {
+pub(super) fn join(uplink: Uplink, peers: View, size: (u16, u16), look: Look) -> Model {
     let mut model = Model::new(Face::Join(Arc::new(uplink)), look, size, Arc::new(peers), now());
     model.started = ago(8_073.0);
     model
 }
 
 /// Presses keys, one after the other: `j`, `ctrl-c`, `enter`.
-pub fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
+pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
     use presence_tui::tui::keymap::Key;
     let named = [Key::Enter, Key::Esc, Key::Tab, Key::BackTab, Key::Up, Key::Down, Key::Home, Key::End];
     let others = [Key::PageUp, Key::PageDown, Key::Backspace, Key::Delete, Key::Char(' '), Key::F(1)];

@@ -14,14 +14,14 @@ use super::fleet::{ASCII, DARK, MONO, join, lost, mixed, nobody, now, press, sec
 
 const SIZES: [(u16, u16); 5] = [(120, 36), (80, 24), (50, 15), (28, 4), (16, 1)];
 
-pub fn frame(model: &Model) -> Buffer {
+pub(super) fn frame(model: &Model) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
     render(model, &mut buf);
     buf
 }
 
 /// Writes the cells as text, one line each, without the blanks at the end.
-pub fn text(buf: &Buffer) -> String {
+pub(super) fn text(buf: &Buffer) -> String {
     let width = usize::from(buf.area.width).max(1);
     let lines = buf.content.chunks(width).map(|line| {
         let mut skip = 0;

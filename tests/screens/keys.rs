@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use presence_tui::presence::command::Command;
 use presence_tui::presence::event::Origin;
-use presence_tui::presence::view::{View, Window};
+use presence_tui::presence::view::{Sort, View, Window};
 use presence_tui::presence::{RowKey, Settings, State};
 use presence_tui::tui::keymap::{Key, TABLE, footer, keys, lookup};
 use presence_tui::tui::layout::Pane;
@@ -358,9 +358,10 @@ fn a_snapshot_waits_for_all_rows_and_not_for_ever() {
 fn sorting_goes_through_the_columns_that_are_shown() {
     let mut model = server();
     let sorts: Vec<_> = (0..7).map(|_| shown(&press(&mut model, "s")).unwrap().sort).collect();
-    use presence_tui::presence::view::Sort::{Address, LastPing, Name, Rtt, State, TimesOut, Up};
-    assert_eq!(sorts, [Name, Address, LastPing, TimesOut, Rtt, Up, State]);
-    assert_eq!(shown(&press(&mut model, "<")).unwrap().sort, Up);
+    let wanted =
+        [Sort::Name, Sort::Address, Sort::LastPing, Sort::TimesOut, Sort::Rtt, Sort::Up, Sort::State];
+    assert_eq!(sorts, wanted);
+    assert_eq!(shown(&press(&mut model, "<")).unwrap().sort, Sort::Up);
     assert!(shown(&press(&mut model, "S")).unwrap().reversed);
 }
 

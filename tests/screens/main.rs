@@ -5,12 +5,7 @@
     clippy::unchecked_time_subtraction,
     reason = "the numbers of a test are small and known"
 )]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of a test, not tests to clippy"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of a test, not tests to clippy")]
 
 mod drawing;
 mod fleet;

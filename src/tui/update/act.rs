@@ -157,7 +157,7 @@ fn choose(model: &mut Model, action: Action, key: Key) {
         Action::Problems => only(table, &PROBLEMS),
         Action::Only(state) => only(table, &[state]),
         Action::AllStates if table.states.is_empty() => {
-            model.say(format!("{key}: all states are shown already"))
+            model.say(format!("{key}: all states are shown already"));
         }
         Action::AllStates => only(table, &[]),
         Action::SortReverse => table.reversed = !table.reversed,
