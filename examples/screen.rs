@@ -1,4 +1,4 @@
-//! The real screen over a made-up fleet that moves: `cargo run --example screen [join|panic] [clients]`.
+//! The real screen over a made-up fleet that moves: `cargo run --example screen [join] [panic] [calm] [clients]`.
 #![expect(clippy::disallowed_methods, reason = "a toy has to read some clock")]
 
 use std::sync::Arc;
@@ -22,6 +22,7 @@ struct Toy {
     rev: Revision,
     window: Window,
     seq: u64,
+    calm: bool,
 }
 
 impl Toy {
@@ -40,7 +41,7 @@ impl Toy {
             platform: Some("linux/x86_64".into()),
             tags: Vec::new(),
             version: 1,
-            last_seen: Some(now),
+            last_seen: Some(now - settings.interval() * (at % 10) / 10),
             deadline: Some(now + settings.timeout()),
             timeout: settings.timeout(),
             rtt: Some(Duration::from_micros(u64::from(fastrand::u32(200..90_000)))),
@@ -55,7 +56,7 @@ impl Toy {
         });
         let window = Window { height: 100, events: 10, ..Window::default() };
         let rows = rows.collect();
-        Self { rows, events: Vec::new(), settings, rev: Revision(1), window, seq: 0 }
+        Self { rows, events: Vec::new(), settings, rev: Revision(1), window, seq: 0, calm: false }
     }
 
     fn tell(&mut self, at: usize, kind: EventKind) {
@@ -73,7 +74,7 @@ impl Toy {
         for at in 0..self.rows.len() {
             let Some(row) = self.rows.get_mut(at) else { continue };
             let silent = row.last_seen.map_or(Duration::ZERO, |seen| now.saturating_duration_since(seen));
-            let forgets = fastrand::u32(0..100) < 96 && at % 5 == 0;
+            let forgets = fastrand::u32(0..100) < 96 && at % 5 == 0 && !self.calm;
             if row.state.is_live() && silent >= settings.interval() && !forgets {
                 let late = silent > settings.late_after();
                 row.strip = row.strip.with(if late { Beat::Late } else { Beat::OnTime });
@@ -228,7 +229,10 @@ async fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| args.iter().any(|arg| arg == word);
     let clients = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(23);
-    let mut toy = Toy::new(clients, Settings::new(Duration::from_secs(2), Duration::from_secs(6))?);
+    let (interval, timeout) = if has("calm") { (5, 15) } else { (2, 6) };
+    let settings = Settings::new(Duration::from_secs(interval), Duration::from_secs(timeout))?;
+    let mut toy = Toy::new(clients, settings);
+    toy.calm = has("calm");
     let (views, peers) = watch::channel(Arc::new(toy.view()));
     let mut next = Instant::now();
     let (mut rtts, mut holding) = (Vec::new(), false);

@@ -91,11 +91,11 @@ pub fn since(span: Duration) -> String {
     whole(Duration::from_secs(span.as_secs()))
 }
 
-/// Writes the length of a session, which needs no seconds after its first minute: `19m`.
+/// Writes the length of a session, which needs no seconds: `<1m`, `19m`.
 #[must_use]
 pub fn session(span: Duration) -> String {
     let minutes = Duration::from_secs(span.as_secs() / 60 * 60);
-    since(if minutes.is_zero() { span } else { minutes })
+    if minutes.is_zero() { "<1m".to_owned() } else { since(minutes) }
 }
 
 /// Writes `02:14:33`, or `3d 02:14:33`.

@@ -26,11 +26,7 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let Face::Serve { bound, .. } = &model.face else { return };
     let wide = width >= 110;
     let up = model.now.mono.saturating_duration_since(model.started);
-    let up = match (ticks(model), up.as_secs()) {
-        (true, _) => stopwatch(up),
-        (false, 0..60) => "<1m".to_owned(),
-        (false, _) => session(up),
-    };
+    let up = if ticks(model) { stopwatch(up) } else { session(up) };
     let title = |up: &str, name: &str| {
         let gap = if wide { "  " } else { " " };
         let text = Text::new(model.look).add(format!(" {name}"), Role::Strong);
