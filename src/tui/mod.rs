@@ -248,3 +248,51 @@ fn clock() -> Now {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Now { mono: tokio::time::Instant::now().into_std(), wall }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_columns_come_first_and_the_others_can_still_be_switched_on() {
+        let columns = arranged(&[Column::Name, Column::Up, Column::Name]);
+        assert_eq!(columns.get(..2), Some(&[(Column::Name, true), (Column::Up, true)][..]));
+        assert_eq!(columns.len(), Column::ALL.len());
+        assert!(columns.iter().skip(2).all(|(_, shown)| !shown));
+    }
+
+    #[tokio::test]
+    async fn without_a_terminal_it_says_what_to_do() {
+        if is_possible() {
+            return;
+        }
+        let (_views, views) = watch::channel(Arc::new(nothing()));
+        let screen = Screen::Serve {
+            bound: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            join_line: String::new(),
+            read_only: false,
+            views,
+        };
+        let (commands, _asked) = mpsc::channel(1);
+        let error = run(screen, Options::default(), commands, CancellationToken::new()).await.unwrap_err();
+        assert!(error.to_string().contains("--headless"));
+    }
+
+    fn nothing() -> View {
+        View {
+            at: clock().mono,
+            counts: crate::presence::row::Counts::default(),
+            connecting: 0,
+            max_clients: 0,
+            settings: crate::presence::Settings::default(),
+            rev: crate::presence::Revision(1),
+            acked: (0, 0),
+            matched: 0,
+            offset: 0,
+            rows: Vec::new(),
+            selected: None,
+            alerts: crate::presence::view::Alerts::default(),
+            events: Vec::new(),
+        }
+    }
+}

@@ -125,6 +125,11 @@ impl Write for Frames {
 
 impl Frames {
     fn pass(&mut self) -> io::Result<()> {
+        // Nothing may follow the restore, not even what ratatui sends when it is dropped.
+        if !TAKEN.load(Ordering::SeqCst) {
+            self.kept.clear();
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         out.write_all(&self.kept)?;
         self.kept.clear();

@@ -163,7 +163,7 @@ fn steps_of_a_setting_are_shown_at_once_and_sent_when_the_keys_rest() {
     assert_eq!(commands(wait(&mut model, 0.1)), [Command::Set(wanted, Origin::Key)]);
     assert!(text(&frame(&model)).contains("timeout 45.0s…"));
     answer(&mut model, View { settings: wanted, acked: (12, 13), ..mixed() });
-    assert!(text(&frame(&model)).contains("timeout 45.0s (12/13 acked)"));
+    assert!(text(&frame(&model)).contains("timeout 45.0s (rev 2: 12/13 acked)"));
     let before = mixed().settings;
     assert_eq!(commands(press(&mut model, "u")), [Command::Set(before, Origin::Undo)]);
 }
@@ -387,6 +387,25 @@ fn panels_take_the_focus_in_turn() {
     let mut model = serve(mixed(), (50, 15), DARK);
     press(&mut model, "tab");
     assert!(said(&model).contains("no other panel"));
+}
+
+#[test]
+fn a_panel_that_goes_away_takes_no_keys() {
+    let mut model = server();
+    press(&mut model, "tab L");
+    assert_eq!(model.focus, Pane::Table);
+    press(&mut model, "L tab z");
+    let at = model.now;
+    update(&mut model, at, Msg::Resize(50, 15));
+    assert_eq!((model.focus, model.zoom), (Pane::Table, false));
+}
+
+#[test]
+fn a_server_that_is_nearly_full_says_so() {
+    let full = |max_clients| View { max_clients, ..healthy(18) };
+    let said = |model: Model| text(&frame(&model)).contains("18 of 20 places taken");
+    assert!(said(serve(full(20), (160, 36), DARK)));
+    assert!(!said(serve(full(21), (160, 36), DARK)));
 }
 
 #[test]

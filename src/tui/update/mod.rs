@@ -98,6 +98,10 @@ pub fn update(model: &mut Model, now: Now, msg: Msg) -> Vec<Effect> {
         Msg::Wheel { down } => moves::step(model, if down { 3 } else { -3 }),
         Msg::Say(words) => model.say(words),
     }
+    if !ring_of_panes(model).contains(&model.focus) {
+        // Its panel was closed, or the terminal became too small for it.
+        (model.focus, model.zoom) = (Pane::Table, false);
+    }
     timers(model, &mut effects);
     moves::keep_in_sight(model);
     let window = model.window();

@@ -107,6 +107,10 @@ pub(super) fn counts(model: &Model, detail: usize) -> Line<'static> {
     }
     if detail == 3 {
         text = text.add(format!("   ({})", view.counts.total()), Role::Dim);
+        let (live, most) = (view.counts.live(), view.max_clients);
+        if most > 0 && live.saturating_mul(10) >= most.saturating_mul(9) {
+            text = text.add(format!("  {live} of {most} places taken"), Role::Warning);
+        }
         if view.connecting > 0 {
             text = text.add(format!("  {} connecting", view.connecting), Role::Dim);
         }
@@ -152,7 +156,8 @@ fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
         text = text.add(" [ [ / ] ]", Role::Key);
     }
     if following && !under_way && width >= PLAIN_ACKED {
-        text = text.add(format!(" ({acked}/{of} acked)"), Role::Pending);
+        let rev = if width >= 110 { format!("rev {}: ", model.live.rev.0) } else { String::new() };
+        text = text.add(format!(" ({rev}{acked}/{of} acked)"), Role::Pending);
     }
     text.done()
 }
