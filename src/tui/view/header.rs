@@ -1,0 +1,177 @@
+//! The lines at the top: who we are, how many are how, and the two settings.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::pen::{Pen, Text, first_that_fits};
+use super::{card, ticks};
+use crate::presence::{Settings, State};
+use crate::tui::format::{hour_and_minute, running, session, stopwatch, time_of_day, whole};
+use crate::tui::model::{Face, Model};
+use crate::tui::theme::Role;
+
+/// Draws the header.
+pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
+    let mut pen = Pen::new(buf, model.look, area);
+    let width = usize::from(area.width);
+    match (&model.face, area.height) {
+        (Face::Serve { .. }, 2..) => two_lines(model, &mut pen, width),
+        (Face::Serve { .. }, _) => one_line(model, &mut pen, width),
+        (Face::Join(uplink), lines) => card::header(model, uplink, &mut pen, width, lines),
+    }
+}
+
+fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
+    let Face::Serve { bound, .. } = &model.face else { return };
+    let wide = width >= 110;
+    let up = model.now.mono.saturating_duration_since(model.started);
+    let up = if ticks(model) { stopwatch(up) } else { session(up) };
+    let title = |up: &str, name: &str| {
+        let gap = if wide { "  " } else { " " };
+        let text = Text::new(model.look).add(format!(" {name}"), Role::Strong);
+        text.add(format!("{gap}{bound}"), Role::Text).add(up.to_owned(), Role::Dim).done()
+    };
+    let up = format!("  up {up}");
+    let right = if wide { clock(model) } else { settings(model, &["int", "timeout"], width) };
+    let room = width.saturating_sub(right.width() + 3);
+    let titles = [title(&up, "presence-tui serve"), title("", "presence-tui serve"), title("", "serve")];
+    pen.line(0).spans(&first_that_fits(titles, room)).spans_right(&right, 1);
+    let right = if wide { settings(model, &["interval", "timeout"], width) } else { clock(model) };
+    let room = width.saturating_sub(right.width() + 3);
+    let counts = [counts(model, 3), counts(model, 2), counts(model, 1), counts(model, 0)];
+    let first = usize::from(!wide);
+    let line = first_that_fits(counts.into_iter().skip(first), room);
+    pen.line(1).gap(1).spans(&line).spans_right(&right, 1);
+}
+
+fn one_line(model: &Model, pen: &mut Pen<'_>, width: usize) {
+    let margin = usize::from(width >= 40);
+    let right = match width {
+        40.. => settings(model, &["int", if width < 60 { "t/o" } else { "timeout" }], width),
+        20..40 => {
+            let timeout = model.wanted().timeout();
+            Text::new(model.look).add(format!("t/o {}", whole(timeout)), Role::Dim).done()
+        }
+        _ => Line::default(),
+    };
+    let room = width.saturating_sub(margin);
+    let fits = |line: &Line<'static>| line.width() + right.width() + 2 <= room;
+    let mut line = counts(model, if width >= 20 { 0 } else { COUNTS_PROBLEMS });
+    if right.width() > 0 && !fits(&line) {
+        pen.line(0).gap(margin).spans(&line);
+        return;
+    }
+    if line.width() > room {
+        line = counts(model, COUNTS_WORST);
+    }
+    pen.line(0).gap(margin).spans(&line);
+    if width >= 40 {
+        pen.spans_right(&right, 1);
+    } else if right.width() > 0 {
+        pen.gap(2).spans(&right);
+    }
+}
+
+/// Below twenty cells only who is here, late or gone.
+const COUNTS_PROBLEMS: usize = 10;
+/// And when not even these fit, who is gone.
+const COUNTS_WORST: usize = 11;
+
+/// Counts the states: 3 with all words, 2 with short words, 1 with wide symbols, 0 with symbols alone.
+pub(super) fn counts(model: &Model, detail: usize) -> Line<'static> {
+    let view = &model.live;
+    let mut text = Text::new(model.look);
+    let states: &[State] = match detail {
+        COUNTS_PROBLEMS => &[State::Online, State::Late, State::TimedOut],
+        COUNTS_WORST => &[State::TimedOut, State::Late, State::Online],
+        _ => &State::ALL,
+    };
+    for (at, state) in states.iter().copied().enumerate() {
+        let number = view.counts.of(state);
+        let role = if number == 0 { Role::Dim } else { Role::State(state) };
+        let glyph = model.look.glyphs().state(state);
+        let gap = match (at, detail) {
+            (0, _) => "",
+            (_, 3) => "   ",
+            (_, 1 | 2) => "  ",
+            _ => " ",
+        };
+        let words = match detail {
+            2 if state == State::Offline => format!("{glyph} {number} off"),
+            2 | 3 => format!("{glyph} {number} {}", word(state)),
+            1 => format!("{glyph} {number}"),
+            _ => format!("{glyph}{number}"),
+        };
+        text = text.add(gap, Role::Text).add(words, role);
+    }
+    if detail == 3 {
+        text = text.add(format!("   ({})", view.counts.total()), Role::Dim);
+        let (live, most) = (view.counts.live(), view.max_clients);
+        if most > 0 && live.saturating_mul(10) >= most.saturating_mul(9) {
+            text = text.add(format!("  {live} of {most} places taken"), Role::Warning);
+        }
+        if view.connecting > 0 {
+            text = text.add(format!("  {} connecting", view.connecting), Role::Dim);
+        }
+    }
+    text.done()
+}
+
+/// Returns the word people read for a state.
+pub(super) fn word(state: State) -> &'static str {
+    match state {
+        State::Online => "online",
+        State::Late => "late",
+        State::TimedOut => "timed out",
+        State::Left => "left",
+        State::Offline => "offline",
+    }
+}
+
+/// Writes the settings: bold with an ellipsis while a change is under way, then who has followed it.
+fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
+    let wanted = model.wanted();
+    let live = model.live.settings;
+    let change = &model.change;
+    let under_way = change.nudge.is_some() || change.sent.is_some();
+    let (acked, of) = model.live.acked;
+    let pending = |part: fn(Settings) -> std::time::Duration| under_way && part(wanted) != part(live);
+    let ellipsis = model.look.glyphs().ellipsis;
+    let value = |text: Text, part: fn(Settings) -> std::time::Duration| {
+        let number = running(part(wanted));
+        if pending(part) {
+            text.add(format!("{number}{ellipsis}"), Role::Pending)
+        } else {
+            text.add(number, Role::Strong)
+        }
+    };
+    let following = acked < of;
+    let keys = width >= 110 && !following && !under_way && !read_only(model);
+    let [interval, timeout] = names;
+    let mut text = value(Text::new(model.look).add(format!("{interval} "), Role::Dim), Settings::interval);
+    text = text.add(if keys { " [-/+]   " } else { "  " }, Role::Key);
+    text = value(text.add(format!("{timeout} "), Role::Dim), Settings::timeout);
+    if keys {
+        text = text.add(" [ [ / ] ]", Role::Key);
+    }
+    if following && !under_way && width >= PLAIN_ACKED {
+        let rev = if width >= 110 { format!("rev {}: ", model.live.rev.0) } else { String::new() };
+        text = text.add(format!(" ({rev}{acked}/{of} acked)"), Role::Pending);
+    }
+    text.done()
+}
+
+/// From this width on there is room to say who follows a change.
+const PLAIN_ACKED: usize = 72;
+
+fn read_only(model: &Model) -> bool {
+    matches!(model.face, Face::Serve { read_only: true, .. })
+}
+
+/// Writes the time of day.
+pub(super) fn clock(model: &Model) -> Line<'static> {
+    let wall = model.now.wall;
+    let time = if ticks(model) { time_of_day(wall) } else { hour_and_minute(wall) };
+    Text::new(model.look).add(format!("{time} UTC"), Role::Dim).done()
+}

@@ -1,0 +1,67 @@
+//! The last line: keys, an answer to one, or a filter being typed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::pen::{Pen, Text};
+use super::{events, table};
+use crate::tui::format::cells;
+use crate::tui::keymap::footer;
+use crate::tui::model::{Dialog, Model};
+use crate::tui::theme::Role;
+use crate::tui::wake::EVENT_SHOWN;
+
+/// Draws the hint line.
+pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
+    if area.height == 0 {
+        return;
+    }
+    let mut pen = Pen::new(buf, model.look, area);
+    pen.line(0).gap(1);
+    if let Some(Dialog::Filter(input)) = &model.dialog {
+        return typing(model, input, &mut pen);
+    }
+    if let Some(flash) = &model.flash {
+        pen.put(&flash.words, Role::Warning);
+        return;
+    }
+    let newest = model.events.newest.filter(|at| model.now.mono < *at + EVENT_SHOWN);
+    if let (Some(_), 0, Some(event)) = (newest, model.plan().events.height, model.shown().events.last()) {
+        return events::line(model, event, false, &mut pen);
+    }
+    let width = usize::from(area.width);
+    let gap = if width < 60 { 1 } else { 2 };
+    let more = more(model);
+    let room = width.saturating_sub(1 + cells(&more));
+    for (at, (keys, words)) in footer(model.is_join(), room).into_iter().enumerate() {
+        pen.gap(if at > 0 { gap } else { 0 }).put(keys, Role::Key).put(&format!(" {words}"), Role::Dim);
+    }
+    if !more.is_empty() {
+        let text = Text::new(model.look).add(more, Role::Dim).done();
+        pen.spans_right(&text, 1);
+    }
+}
+
+/// Says how many rows there are when no frame around the table does.
+fn more(model: &Model) -> String {
+    let view = model.shown();
+    let table = &model.table;
+    if table::unframed(model) && !(table.filter.is_empty() && table.states.is_empty()) {
+        let filter = if table.filter.is_empty() { "chosen".to_owned() } else { format!("/{}", table.filter) };
+        return format!("{filter} {} of {}", view.matched, view.counts.total());
+    }
+    let seen = model.table.top + model.visible().len();
+    if !table::unframed(model) || seen >= view.matched {
+        return String::new();
+    }
+    format!("{}{}", view.matched, model.look.glyphs().more)
+}
+
+fn typing(model: &Model, input: &tui_input::Input, pen: &mut Pen<'_>) {
+    let cursor = model.look.glyphs().cursor;
+    let text = Text::new(model.look).add("/ ", Role::Key).add(input.value().to_owned(), Role::Strong);
+    pen.spans(&text.add(cursor, Role::Key).done());
+    let found = format!("{} of {}  ", model.live.matched, model.live.counts.total());
+    let keys = Text::new(model.look).add(found, Role::Dim).hint("enter", "keep").add("  ", Role::Text);
+    pen.spans_right(&keys.hint("esc", "clear").done(), 1);
+}

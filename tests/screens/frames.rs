@@ -1,0 +1,234 @@
+//! Golden frames.
+
+use std::sync::Arc;
+
+use presence_tui::presence::view::{MassTimeout, Selected, View};
+use presence_tui::tui::model::Model;
+use presence_tui::tui::theme::Look;
+use presence_tui::tui::update::{Msg, update};
+use presence_tui::tui::view::render;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::fleet::{ASCII, DARK, MONO, join, lost, mixed, nobody, now, press, secs, serve, uplink};
+
+const SIZES: [(u16, u16); 5] = [(120, 36), (80, 24), (50, 15), (28, 4), (16, 1)];
+
+pub(super) fn frame(model: &Model) -> Buffer {
+    let mut buf = Buffer::empty(Rect::new(0, 0, model.size.0, model.size.1));
+    render(model, &mut buf);
+    buf
+}
+
+/// Writes the cells as text, one line each, without the blanks at the end.
+pub(super) fn text(buf: &Buffer) -> String {
+    let width = usize::from(buf.area.width).max(1);
+    let lines = buf.content.chunks(width).map(|line| {
+        let mut skip = 0;
+        let mut out = String::new();
+        for cell in line {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            skip = unicode_width::UnicodeWidthStr::width(cell.symbol()).saturating_sub(1);
+            out.push_str(cell.symbol());
+        }
+        out.trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn check(name: &str, model: &Model) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let (width, height) = model.size;
+    settings.bind(|| insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&frame(model))));
+}
+
+fn selected(mut model: Model) -> Model {
+    press(&mut model, "j j j");
+    model.flash = None;
+    model
+}
+
+fn every_size(name: &str, make: impl Fn((u16, u16)) -> Model) {
+    for size in SIZES {
+        check(name, &make(size));
+    }
+}
+
+#[test]
+fn the_servers_screen_shows_a_mixed_fleet() {
+    every_size("serve_mixed", |size| selected(serve(mixed(), size, DARK)));
+}
+
+#[test]
+fn the_servers_screen_in_ascii() {
+    for size in [(120, 36), (80, 24), (80, 9), (50, 15)] {
+        check("serve_ascii", &selected(serve(mixed(), size, ASCII)));
+    }
+}
+
+#[test]
+fn an_empty_server_tells_a_newcomer_what_to_type() {
+    every_size("serve_empty", |size| serve(nobody(), size, DARK));
+}
+
+#[test]
+fn a_paused_view_says_how_far_behind_it_is() {
+    for size in [(120, 36), (80, 24), (50, 15), (28, 4)] {
+        let mut model = serve(mixed(), size, DARK);
+        press(&mut model, "p");
+        let mut later = mixed();
+        let event = later.events.last().unwrap();
+        let next = presence_tui::presence::Event { seq: event.seq + 3, ..(**event).clone() };
+        later.events.push(Arc::new(next));
+        later.counts.add(presence_tui::presence::State::TimedOut);
+        let at =
+            presence_tui::tui::model::Now { mono: now().mono + secs(42.0), wall: now().wall + secs(42.0) };
+        update(&mut model, at, Msg::View(Arc::new(later)));
+        check("serve_paused", &model);
+    }
+}
+
+fn filtered() -> View {
+    let mut view = mixed();
+    view.rows.retain(|row| row.label.contains("agent"));
+    view.matched = view.rows.len();
+    view
+}
+
+#[test]
+fn a_filter_is_typed_in_the_last_line_and_stays_in_the_title() {
+    for size in [(120, 36), (80, 24), (50, 15), (28, 4)] {
+        let mut model = serve(filtered(), size, DARK);
+        press(&mut model, "/ a g e n t");
+        check("serve_filter_typing", &model);
+        press(&mut model, "enter");
+        check("serve_filter", &model);
+    }
+    let mut model = serve(View { rows: Vec::new(), matched: 0, ..mixed() }, (80, 24), DARK);
+    press(&mut model, "/ x x enter");
+    check("serve_filter_none", &model);
+}
+
+#[test]
+fn each_dialog() {
+    let dialogs = [
+        ("help", "?"),
+        ("help_search", "? / s o r t"),
+        ("interval", "i"),
+        ("timeout", "t 1 2 s"),
+        ("refused", "i 2 0 s"),
+        ("refused_both", "i 2 0 s ctrl-t"),
+        ("disconnect", "j j j x"),
+        ("dismiss", "D"),
+        ("quit", "q"),
+        ("suspend", "ctrl-z"),
+        ("columns", "c j j"),
+    ];
+    for size in [(120, 36), (80, 24), (50, 15), (28, 4)] {
+        for (name, keys) in dialogs {
+            let mut model = serve(mixed(), size, DARK);
+            press(&mut model, keys);
+            check(&format!("dialog_{name}"), &model);
+        }
+        let mut model = join(uplink(), mixed(), size, DARK);
+        press(&mut model, "e d r a i n");
+        check("dialog_note", &model);
+    }
+}
+
+#[test]
+fn many_going_at_once_are_one_alert_with_a_suspicion() {
+    every_size("serve_mass", |size| {
+        let mut view = mixed();
+        view.alerts.mass = Some(MassTimeout { clients: 8, of: 12, within: secs(3.0) });
+        serve(view, size, DARK)
+    });
+}
+
+#[test]
+fn a_change_of_settings_shows_where_it_is() {
+    for size in [(120, 36), (80, 24), (50, 15)] {
+        let mut model = serve(mixed(), size, DARK);
+        press(&mut model, "] ]");
+        check("serve_nudge", &model);
+        let mut view = mixed();
+        view.acked = (12, 13);
+        check("serve_acked", &serve(view, size, DARK));
+    }
+}
+
+#[test]
+fn the_details_of_one_client() {
+    for size in [(120, 36), (80, 24), (50, 15), (28, 4)] {
+        let mut view = mixed();
+        view.selected = Some(Selected { position: Some(2), row: view.rows[2].clone() });
+        let mut model = selected(serve(view, size, DARK));
+        press(&mut model, "enter");
+        check("serve_details", &model);
+    }
+}
+
+#[test]
+fn the_clients_screen_shows_itself_and_its_peers() {
+    every_size("join_mixed", |size| join(uplink(), mixed(), size, DARK));
+    check("join_ascii", &join(uplink(), mixed(), (80, 24), ASCII));
+    check("join_tall", &join(uplink(), mixed(), (80, 12), DARK));
+}
+
+#[test]
+fn a_lost_server_leaves_a_snapshot_that_says_so() {
+    every_size("join_lost", |size| join(lost(), mixed(), size, DARK));
+}
+
+#[test]
+fn held_heartbeats_are_a_banner() {
+    every_size("join_holding", |size| {
+        let held = presence_tui::presence::view::Uplink { holding: true, ..uplink() };
+        join(held, mixed(), size, DARK)
+    });
+}
+
+/// Writes how each cell is styled: `b` bold, `r` reverse, `x` both, `d` dim, `C` any colour, `.` plain.
+fn styles(buf: &Buffer) -> String {
+    use ratatui::style::{Color, Modifier};
+    let mark = |cell: &ratatui::buffer::Cell| {
+        let bold = cell.modifier.contains(Modifier::BOLD);
+        let reversed = cell.modifier.contains(Modifier::REVERSED);
+        match (cell.fg, cell.bg) {
+            (Color::Reset, Color::Reset) => {}
+            _ => return 'C',
+        }
+        match (bold, reversed) {
+            (true, true) => 'x',
+            (true, false) => 'b',
+            (false, true) => 'r',
+            (false, false) if cell.modifier.contains(Modifier::DIM) => 'd',
+            (false, false) => '.',
+        }
+    };
+    let width = usize::from(buf.area.width);
+    let lines = buf.content.chunks(width).map(|line| line.iter().map(mark).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn without_colour_states_and_selection_are_marked_all_the_same() {
+    let model = selected(serve(mixed(), (80, 24), MONO));
+    let styles = styles(&frame(&model));
+    assert!(!styles.contains('C'));
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!("styles_mono_80x24", styles));
+}
+
+#[test]
+fn no_theme_changes_a_single_letter() {
+    let plain = |look: Look| text(&frame(&selected(serve(mixed(), (120, 36), look))));
+    assert_eq!(plain(DARK), plain(MONO));
+}
