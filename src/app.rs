@@ -1,5 +1,6 @@
 //! The wiring: what is started, in which order, and how it all stops.
 
+mod face;
 mod join;
 mod serve;
 mod signals;
@@ -11,6 +12,7 @@ use anyhow::Context;
 use crate::cli::{self, Cli, Command, CommonArgs};
 use crate::config::{self, Config, Environment};
 use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
+use crate::tui;
 
 /// How a run ended that could not do its job.
 #[derive(Debug)]
@@ -49,7 +51,8 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Serve(args) => {
             let start = start("serve", &args.common);
-            runtime()?.block_on(serve::serve(&config, &sources, start))?;
+            let last_words = runtime()?.block_on(serve::serve(&config, &sources, start))?;
+            print(out, last_words.as_bytes())?;
         }
         Command::Join(args) => {
             let start = start("join", &args.common);
@@ -66,6 +69,8 @@ struct Start {
     log: Log,
     /// Said once, right after the first line.
     remarks: Vec<String>,
+    /// How the screen looks, if one is to be drawn.
+    screen: Option<tui::Options>,
 }
 
 impl Start {
@@ -78,18 +83,16 @@ impl Start {
             role,
         };
         let log = telemetry::start_log(plan);
-        let remarks = config.warnings.iter().chain(&log.warnings).cloned().collect();
+        let mut remarks: Vec<String> = config.warnings.iter().chain(&log.warnings).cloned().collect();
         log_panics();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), config = config.file_line(), "{role} starts");
-        let format = if common.json { LineFormat::Json } else { LineFormat::Text };
-        Self { lines: Lines::stderr(format), log, remarks }
-    }
-
-    /// Says what was noticed while starting.
-    fn say_remarks(&mut self) {
-        for remark in std::mem::take(&mut self.remarks) {
-            self.lines.warn(&remark);
+        if !common.headless && !common.json && tui::is_possible() {
+            let (screen, unknown) = face::options(config, common.ascii);
+            remarks.extend(unknown);
+            return Self { lines: Lines::log_only(), log, remarks, screen: Some(screen) };
         }
+        let format = if common.json { LineFormat::Json } else { LineFormat::Text };
+        Self { lines: Lines::stderr(format), log, remarks, screen: None }
     }
 
     /// Says what was lost for want of readers, and lets what is waiting be written.

@@ -133,9 +133,12 @@ pub struct CommonArgs {
     /// Draw nothing; write what happens to stderr, a line each
     #[arg(long)]
     pub headless: bool,
-    /// Write those lines as JSON
+    /// Draw nothing, and write those lines as JSON
     #[arg(long)]
     pub json: bool,
+    /// Draw with ASCII characters only [default: where the terminal or the locale needs it]
+    #[arg(long)]
+    pub ascii: bool,
     /// Folder of the log files [default: logs in the state folder]
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<String>,

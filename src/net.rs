@@ -1,7 +1,7 @@
 //! What the operating system gives and takes: descriptors, socket options, accept errors.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -40,6 +40,35 @@ pub fn listen(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Returns the address under which others most likely reach a server that listens on `bound`.
+///
+/// A server that listens everywhere has no address of its own to tell; the
+/// one a packet to the outside would carry is asked of the routing table.
+/// Nothing is sent.
+#[must_use]
+pub fn reachable(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    // Addresses set aside for documentation (RFC 5737, RFC 3849): never ours, and always outside.
+    let (any, outside): (SocketAddr, SocketAddr) = if bound.is_ipv4() {
+        (([0; 4], 0).into(), ([192, 0, 2, 1], 9).into())
+    } else {
+        (([0u16; 8], 0).into(), ([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 9).into())
+    };
+    let ours = || {
+        let probe = std::net::UdpSocket::bind(any)?;
+        probe.connect(outside)?;
+        probe.local_addr()
+    };
+    let local = if bound.is_ipv4() {
+        IpAddr::from([127, 0, 0, 1])
+    } else {
+        IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])
+    };
+    SocketAddr::new(ours().map_or(local, |addr: SocketAddr| addr.ip()), bound.port())
 }
 
 /// Sets what a heartbeat connection needs: small lines at once, and the kernel as a second pair of eyes.

@@ -7,12 +7,14 @@ use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::face::{Face, Wish};
 use super::signals::Signals;
 use super::{Failure, Start};
-use crate::client::{Engine, Identity, Notice, Options, ServerAddr, Tcp};
+use crate::client::{Engine, Identity, Notice, Options, ServerAddr, Tcp, Window};
 use crate::config::Config;
 use crate::presence::row::Claim;
 use crate::telemetry::Lines;
+use crate::tui::{Screen, TuiError};
 
 /// How many commands may wait for the client.
 const COMMANDS_WAITING: usize = 64;
@@ -25,7 +27,6 @@ pub(super) async fn join(
 ) -> Result<(), Failure> {
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     let options = options(config)?;
-    start.say_remarks();
 
     let id = config.client.id.as_deref();
     let (server, name) = (options.server.written().to_owned(), options.name.clone());
@@ -35,21 +36,29 @@ pub(super) async fn join(
         let why = "this client is a new one at every start: there is no home folder to keep its identity in";
         (Identity::ephemeral(id, wall_ms()), vec![why.to_owned()])
     };
-    // The sender stays here: a client without a screen is commanded by signals alone.
-    let (_commands, inbox) = mpsc::channel(COMMANDS_WAITING);
+    let (commands, inbox) = mpsc::channel(COMMANDS_WAITING);
     let cancel = CancellationToken::new();
     let (mut engine, windows) =
         Engine::new(options, identity, Tcp, inbox, cancel.clone(), fastrand::Rng::new());
-    for warning in warnings {
+    for warning in start.remarks.drain(..).chain(warnings) {
         engine.warn(warning);
     }
     let lines = Arc::new(start.lines);
-    let pump = tokio::spawn(write_lines(windows.notices, lines.clone()));
+    let (mut face, pump) = match start.screen.take() {
+        Some(look) => {
+            let (window, panes) = Window::open(windows.state, windows.notices, commands);
+            let screen = Screen::Join { uplink: panes.uplink, peers: panes.peers };
+            (Face::show_with(screen, look, panes.commands), tokio::spawn(window.run()))
+        }
+        None => (Face::none(), tokio::spawn(write_lines(windows.notices, lines.clone()))),
+    };
     let mut running = tokio::spawn(engine.run());
 
+    let mut screen_ended = Ok(());
     let ended = tokio::select! {
         ended = &mut running => ended,
-        () = signals.stop() => {
+        wish = stop(&mut signals, &mut face) => {
+            screen_ended = wish;
             cancel.cancel();
             tokio::select! {
                 ended = &mut running => ended,
@@ -58,13 +67,26 @@ pub(super) async fn join(
         }
     };
     running.abort();
+    let closed = face.close().await;
     let _ = pump.await; // It ends with the engine.
     if let Some(lines) = Arc::into_inner(lines) {
         Start { lines, ..start }.finish();
     }
     ended
         .context("the client stopped by accident; the log has the details")?
-        .map_err(|error| Failure::Job(error.into()))
+        .map_err(|error| Failure::Job(error.into()))?;
+    Ok(screen_ended.and(closed).map_err(anyhow::Error::new)?)
+}
+
+/// Waits until the system asks to stop, or the screen is closed.
+async fn stop(signals: &mut Signals, face: &mut Face) -> Result<(), TuiError> {
+    tokio::select! {
+        () = signals.stop() => Ok(()),
+        wish = face.next() => match wish {
+            Wish::Ended(ended) => ended.map(drop),
+            Wish::Command(_) => Ok(()), // They go to the engine directly, so there are none here.
+        },
+    }
 }
 
 fn options(config: &Config) -> Result<Options, Failure> {

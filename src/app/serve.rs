@@ -11,61 +11,104 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Start;
+use super::face::{Face, Wish};
 use super::signals::{Asked, Signals};
 use crate::config::{Config, PORT_DEFAULT, PORT_FALLBACK_LAST, Sources};
 use crate::net;
+use crate::presence::command::Command;
 use crate::presence::registry::Limits;
 use crate::presence::span::brief;
 use crate::presence::{Event, EventKind};
 use crate::server::{HubHost, Options, Remote, Server, Summary};
 use crate::telemetry::Lines;
+use crate::tui::{self, Screen, TuiError};
 
 /// Descriptors the process needs besides its clients': log, signals, newcomers.
 const DESCRIPTORS_OF_OUR_OWN: u64 = 64;
 
-/// Serves until it is asked to stop.
-pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) -> anyhow::Result<()> {
+/// Serves until it is asked to stop; returns what is to be said when the terminal is free again.
+pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) -> anyhow::Result<String> {
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     let open_files = net::raise_open_files();
     let (listener, addr) = bind(config)?;
     start.lines.listening(addr);
-    start.say_remarks();
-    start.lines.note(&config.file_line());
-    if addr.port() != config.server.port && config.server.port != 0 {
-        let wanted = config.server.port;
-        start.lines.warn(&format!("port {wanted} is taken: listening on {} instead", addr.port()));
-    }
-    if let Some(warning) = too_few_files(open_files, config.server.max_clients) {
-        start.lines.warn(&warning);
-    }
+    start.remarks.extend(remarks(config, addr, open_files));
 
     let began = Instant::now();
     let mut server =
         Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
     let remote = server.remote();
+    for remark in std::mem::take(&mut start.remarks) {
+        remote.note(EventKind::Trouble(remark)).await;
+    }
+    remote.note(EventKind::Notice(config.file_line())).await;
     server.open(TcpListener::from_std(listener).context("cannot listen")?);
     let events = server.events().context("nobody else takes the events")?;
     let lines = Arc::new(start.lines);
     let pump = write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
+    let drawn = start.screen.is_some();
+    let mut face = start.screen.take().map_or_else(Face::none, |look| screen(&server, addr, look));
 
-    let mut current = config.clone();
-    while signals.next().await == Asked::Reload {
-        if let Some(reloaded) = reload(sources, &current, &remote).await {
-            current = reloaded;
-        }
-    }
+    let ended = attend(&mut face, &mut signals, &remote, config, sources).await;
     let summary = tokio::select! {
         summary = server.stop() => Some(summary),
         () = signals.stop() => None,
+        () = face.closed() => None,
     };
+    let closed = face.close().await;
     // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
     let _ = tokio::task::spawn_blocking(|| pump.join()).await;
-    lines
-        .note(&summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began)));
+    let last_words =
+        summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
+    lines.note(&last_words);
     if let Some(lines) = Arc::into_inner(lines) {
         Start { lines, ..start }.finish();
     }
-    Ok(())
+    ended.and(closed)?;
+    Ok(if drawn { format!("{last_words}\n") } else { String::new() })
+}
+
+/// Does what the operator and the system ask for, until one of them asks to stop.
+async fn attend(
+    face: &mut Face,
+    signals: &mut Signals,
+    remote: &Remote,
+    config: &Config,
+    sources: &Sources,
+) -> Result<(), TuiError> {
+    let mut current = config.clone();
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return Ok(()),
+                Asked::Reload => {
+                    if let Some(reloaded) = reload(sources, &current, remote).await {
+                        current = reloaded;
+                    }
+                }
+            },
+            wish = face.next() => match wish {
+                Wish::Command(Command::Quit) => return Ok(()),
+                Wish::Command(command) => remote.command(command).await,
+                Wish::Ended(ended) => return ended.map(drop),
+            },
+        }
+    }
+}
+
+/// Shows the dashboard.
+fn screen(server: &Server, bound: SocketAddr, look: tui::Options) -> Face {
+    let join_line = format!("presence-tui join {}", net::reachable(bound));
+    let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
+    Face::show(screen, look)
+}
+
+/// Returns what should be known about how this server starts.
+fn remarks(config: &Config, addr: SocketAddr, open_files: Option<u64>) -> Vec<String> {
+    let wanted = config.server.port;
+    let elsewhere = (addr.port() != wanted && wanted != 0)
+        .then(|| format!("port {wanted} is taken: listening on {} instead", addr.port()));
+    elsewhere.into_iter().chain(too_few_files(open_files, config.server.max_clients)).collect()
 }
 
 fn options(config: &Config) -> Options {

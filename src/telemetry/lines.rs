@@ -24,9 +24,9 @@ pub enum LineFormat {
 /// Lifecycle lines of a run without a screen; dropping it writes out what is waiting.
 #[derive(Debug)]
 pub struct Lines {
-    out: NonBlocking,
+    /// The queue and the thread behind it; `None` where only the log is written.
+    out: Option<(NonBlocking, WorkerGuard)>,
     format: LineFormat,
-    _guard: WorkerGuard,
 }
 
 impl Lines {
@@ -38,14 +38,19 @@ impl Lines {
 
     /// Writes to any writer, from a thread of its own.
     pub fn to(writer: impl Write + Send + 'static, format: LineFormat) -> Self {
-        let (out, guard) = waiting_line("lines").finish(batched(writer));
-        Self { out, format, _guard: guard }
+        Self { out: Some(waiting_line("lines").finish(batched(writer))), format }
+    }
+
+    /// Writes to the log alone: while a screen is drawn, nothing else may touch the terminal.
+    #[must_use]
+    pub fn log_only() -> Self {
+        Self { out: None, format: LineFormat::Text }
     }
 
     /// Says where the server listens; the first line, and in text the only one without a time.
     pub fn listening(&self, address: SocketAddr) {
         tracing::info!(event = "listening", ?address);
-        self.write(&match self.format {
+        self.write(|format| match format {
             LineFormat::Text => format!("listening on {address}"),
             LineFormat::Json => Json::new("listening").field("addr", address).end(),
         });
@@ -54,7 +59,7 @@ impl Lines {
     /// Says what happened, here and in the log.
     pub fn event(&self, event: &Event) {
         log_event(event);
-        self.write(&match self.format {
+        self.write(|format| match format {
             LineFormat::Text => text(event),
             LineFormat::Json => json(event),
         });
@@ -85,18 +90,20 @@ impl Lines {
     /// Returns how many lines were dropped because nobody read fast enough.
     #[must_use]
     pub fn dropped(&self) -> usize {
-        self.out.error_counter().dropped_lines()
+        self.out.as_ref().map_or(0, |(out, _)| out.error_counter().dropped_lines())
     }
 
     fn remark(&self, word: &str, message: &str) {
-        self.write(&match self.format {
+        self.write(|format| match format {
             LineFormat::Text => format!("{} {word}: {message}", timestamp()),
             LineFormat::Json => Json::new(word).field("message", message).end(),
         });
     }
 
     /// Queues one line, and sees to it that it is one.
-    fn write(&self, line: &str) {
+    fn write(&self, line: impl FnOnce(LineFormat) -> String) {
+        let Some((out, _)) = &self.out else { return };
+        let line = line(self.format);
         let mut safe = String::with_capacity(line.len() + 1);
         for c in line.chars() {
             match self.format {
@@ -111,7 +118,7 @@ impl Lines {
             }
         }
         safe.push('\n');
-        let _ = self.out.make_writer().write_all(safe.as_bytes()); // a full queue is counted by the writer
+        let _ = out.make_writer().write_all(safe.as_bytes()); // a full queue is counted by the writer
     }
 }
 

@@ -71,6 +71,12 @@ impl Theme {
         }
     }
 
+    /// Reads the name back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|theme| theme.word() == word)
+    }
+
     /// Returns the theme that follows this one; without colour there is only mono.
     #[must_use]
     pub fn next(self) -> Self {
