@@ -41,7 +41,7 @@ impl Toy {
             platform: Some("linux/x86_64".into()),
             tags: Vec::new(),
             version: 1,
-            last_seen: Some(now - settings.interval() * (at % 10) / 10),
+            last_seen: now.checked_sub(settings.interval() * (at % 10) / 10),
             deadline: Some(now + settings.timeout()),
             timeout: settings.timeout(),
             rtt: Some(Duration::from_micros(u64::from(fastrand::u32(200..90_000)))),

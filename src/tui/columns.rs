@@ -184,7 +184,10 @@ const NAME_MIN: usize = 8;
 const NAME_MAX: usize = 40;
 /// From here on a name is worth more than the next column.
 const NAME_GOOD: usize = 14;
+/// An IPv6 address and its port.
 const ADDRESS_MAX: usize = 47;
+/// Every beat that is remembered, and what became of the client.
+const BEATS_MAX: usize = 33;
 /// Below this width of the whole screen, rows are only glyph, name and seconds.
 pub const NARROW: usize = 40;
 /// Below this width there are no borders and no column heads.
@@ -242,9 +245,13 @@ pub fn choose(wanted: &[Column], screen: usize, room: usize) -> Vec<(Column, usi
     let mut spare = (room + 1).saturating_sub(needs(&columns, NAME_MIN));
     let mut out: Vec<(Column, usize)> =
         columns.into_iter().map(|column| (column, column.width(screen))).collect();
-    for (stretchy, most) in
-        [(Column::Name, NAME_MAX), (Column::Address, ADDRESS_MAX), (Column::Beats, 32), (Column::Note, 40)]
-    {
+    for (stretchy, most) in [
+        (Column::Name, 28),
+        (Column::Beats, BEATS_MAX),
+        (Column::Name, NAME_MAX),
+        (Column::Note, 40),
+        (Column::Address, ADDRESS_MAX),
+    ] {
         if let Some((_, width)) = out.iter_mut().find(|(column, _)| *column == stretchy) {
             let more = spare.min(most.saturating_sub(*width));
             *width += more;

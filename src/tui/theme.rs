@@ -51,6 +51,8 @@ pub enum Role {
     Warning,
     /// A number that is being changed.
     Pending,
+    /// The letter under the cursor of an input.
+    Cursor,
     /// Laid over the selected row.
     Selected,
     /// Laid over a row that just changed its state.
@@ -145,7 +147,7 @@ fn coloured(role: Role, palette: &Palette) -> Style {
         Role::Banner => plain.fg(palette.yellow).add_modifier(Modifier::BOLD | Modifier::REVERSED),
         Role::Pending => plain.fg(palette.yellow).add_modifier(Modifier::BOLD),
         Role::Selected => plain.bg(palette.selected),
-        Role::Pulse => plain.add_modifier(Modifier::REVERSED),
+        Role::Pulse | Role::Cursor => plain.add_modifier(Modifier::REVERSED),
     }
 }
 
@@ -166,7 +168,7 @@ fn mono(role: Role) -> Style {
         | Role::Pending
         | Role::State(State::Late | State::TimedOut) => plain.add_modifier(Modifier::BOLD),
         Role::Alert | Role::Banner => plain.add_modifier(Modifier::BOLD | Modifier::REVERSED),
-        Role::Selected | Role::Pulse => plain.add_modifier(Modifier::REVERSED),
+        Role::Selected | Role::Pulse | Role::Cursor => plain.add_modifier(Modifier::REVERSED),
     }
 }
 

@@ -64,6 +64,37 @@ fn details_and_dialogs_fit_every_size() {
 }
 
 #[test]
+fn no_sequence_of_keys_sizes_and_answers_breaks_the_screen() {
+    use presence_tui::tui::keymap::{Key, TABLE};
+    use presence_tui::tui::model::Now;
+    use presence_tui::tui::update::{Msg, update};
+    let mut dice = fastrand::Rng::with_seed(7);
+    let known: Vec<Key> = TABLE.iter().flat_map(|line| line.keys).copied().collect();
+    let others = [Key::Enter, Key::Esc, Key::Backspace, Key::Left, Key::Char('d'), Key::Char('日')];
+    for mut model in [serve(hostile(30), (80, 24), DARK), join(uplink(), hostile(30), (80, 24), ASCII)] {
+        for _ in 0..4_000 {
+            let later = Now {
+                mono: model.now.mono + std::time::Duration::from_millis(dice.u64(0..900)),
+                wall: model.now.wall,
+            };
+            let msg = match dice.u8(0..20) {
+                0 => Msg::Resize(dice.u16(0..150), dice.u16(0..50)),
+                1 => Msg::View(std::sync::Arc::new(hostile(dice.usize(0..40)))),
+                2 => Msg::Click(dice.u16(0..200), dice.u16(0..60)),
+                3 => Msg::Wheel { down: dice.bool() },
+                4 => Msg::Paste("a\x1b[1m\u{202e}b".to_owned()),
+                5..9 => Msg::Key { key: others[dice.usize(..others.len())], repeat: false },
+                _ => Msg::Key { key: known[dice.usize(..known.len())], repeat: dice.bool() },
+            };
+            update(&mut model, later, msg);
+            if dice.u8(0..4) == 0 {
+                harmless(&frame(&model));
+            }
+        }
+    }
+}
+
+#[test]
 fn ascii_means_ascii_whatever_clients_are_called() {
     let mut model = serve(hostile(20), (120, 36), ASCII);
     press(&mut model, "j j enter");

@@ -35,7 +35,7 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer) {
         }
         Dialog::Columns(at) => columns(model, *at, small, buf),
         Dialog::Note(input) if small => one_line(model, &format!("note: {}_", input.value()), "", buf),
-        Dialog::Note(input) => boxed(model, "My note", &note(model, input.value()), buf),
+        Dialog::Note(input) => boxed(model, "My note", &note(model, input), buf),
         Dialog::Disconnect(row) if small => {
             let question = format!("disconnect {}?", row.label);
             one_line(model, &question, "[d]isconnect / [esc]", buf);
@@ -168,11 +168,10 @@ fn suspend(model: &Model) -> Vec<Line<'static>> {
     ]
 }
 
-fn note(model: &Model, value: &str) -> Vec<Line<'static>> {
-    let cursor = model.look.glyphs().cursor;
+fn note(model: &Model, input: &tui_input::Input) -> Vec<Line<'static>> {
     vec![
         blank(),
-        text(model).add("[ ", Role::Dim).add(value.to_owned(), Role::Strong).add(cursor, Role::Key).done(),
+        text(model).add("[ ", Role::Dim).input(input, Role::Strong).done(),
         blank(),
         text(model).add("Everybody sees it beside this client's name, e.g. draining.", Role::Dim).done(),
         blank(),

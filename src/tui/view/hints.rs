@@ -58,9 +58,7 @@ fn more(model: &Model) -> String {
 }
 
 fn typing(model: &Model, input: &tui_input::Input, pen: &mut Pen<'_>) {
-    let cursor = model.look.glyphs().cursor;
-    let text = Text::new(model.look).add("/ ", Role::Key).add(input.value().to_owned(), Role::Strong);
-    pen.spans(&text.add(cursor, Role::Key).done());
+    pen.spans(&Text::new(model.look).add("/ ", Role::Key).input(input, Role::Strong).done());
     let found = format!("{} of {}  ", model.live.matched, model.live.counts.total());
     let keys = Text::new(model.look).add(found, Role::Dim).hint("enter", "keep").add("  ", Role::Text);
     pen.spans_right(&keys.hint("esc", "clear").done(), 1);

@@ -164,6 +164,21 @@ impl Text {
         self
     }
 
+    /// Adds what is typed, with the letter under the cursor marked, or a line behind the last.
+    pub(super) fn input(self, input: &tui_input::Input, role: Role) -> Self {
+        let (value, at) = (input.value(), input.cursor());
+        let before: String = value.chars().take(at).collect();
+        let under: String = value.chars().skip(at).take(1).collect();
+        let after: String = value.chars().skip(at + 1).collect();
+        let cursor = self.look.glyphs().cursor;
+        let line = self.add(before, role);
+        if under.is_empty() {
+            line.add(cursor, Role::Key)
+        } else {
+            line.add(under, Role::Cursor).add(after, role)
+        }
+    }
+
     /// Adds the keys and words of a hint.
     pub(super) fn hint(self, keys: &str, words: &str) -> Self {
         self.add(keys, Role::Key).add(format!(" {words}"), Role::Dim)

@@ -82,16 +82,14 @@ fn field(model: &Model, prompt: &Prompt, which: Which) -> Line<'static> {
         Which::Timeout => live.timeout(),
     };
     let active = which == prompt.which;
-    let cursor = if active { model.look.glyphs().cursor } else { "" };
-    let value = prompt.input(which).value();
-    let blank = " ".repeat(16_usize.saturating_sub(value.chars().count() + cursor.len()));
-    let role = if active { Role::Strong } else { Role::Text };
-    text(model)
-        .add(format!("New {:<8}  [ ", which.word()), if active { Role::Text } else { Role::Dim })
-        .add(value.to_owned(), role)
-        .add(cursor, Role::Key)
-        .add(format!("{blank}]   now {}", running(now)), Role::Dim)
-        .done()
+    let input = prompt.input(which);
+    let text =
+        text(model).add(format!("New {:<8}  [ ", which.word()), if active { Role::Text } else { Role::Dim });
+    let text = if active { text.input(input, Role::Strong) } else { text.add(input.value(), Role::Text) };
+    // The cursor takes a cell of its own only behind the last letter.
+    let cursor = usize::from(active && input.cursor() >= input.value().chars().count());
+    let blank = " ".repeat(16_usize.saturating_sub(input.value().chars().count() + cursor));
+    text.add(format!("{blank}]   now {}", running(now)), Role::Dim).done()
 }
 
 fn keys(model: &Model, prompt: &Prompt, verdict: &Verdict) -> Line<'static> {
