@@ -247,7 +247,7 @@ impl Fleet for Roster<'_> {
         Some(RowView {
             key,
             state: peer.state,
-            label,
+            label: Arc::clone(&peer.label),
             id: Arc::clone(&peer.id),
             peer: address(peer),
             claim: Some(peer.claim.to_string()),

@@ -63,10 +63,10 @@ fn words(model: &Model) -> Vec<Line<'static>> {
                 Line::default(),
                 text().add("   ", Role::Text).add(join_line.clone(), Role::Key).done(),
                 Line::default(),
-                line("and it appears here. Without the program, any line of TCP will do:", Role::Dim),
+                line("and it appears here. Without the program, two lines of shell will do:", Role::Dim),
                 Line::default(),
                 line(&format!("   nc {host} {port}"), Role::Dim),
-                line("   {\"type\":\"register\",\"ip\":\"10.0.0.1\",\"port\":1}", Role::Dim),
+                line("   {\"type\":\"register\",\"client_ip\":\"10.0.0.1\",\"client_port\":1}", Role::Dim),
                 Line::default(),
                 text().hint("?", "lists the keys").done(),
             ]

@@ -48,7 +48,7 @@ pub(super) fn line(model: &Model, event: &Event, wide: bool, pen: &mut Pen<'_>) 
             let name = fit(&who.label, 24, model.look.glyphs().ellipsis).into_owned();
             pen.put(&name, Role::Text).gap(1);
         }
-    } else if wide {
+    } else if wide && model.uplink().is_none() {
         pen.cell("server", 16, Role::Dim);
     }
     let mut words = event.kind.to_string();

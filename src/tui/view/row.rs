@@ -92,8 +92,12 @@ fn draw_column(
             pen.cell(&address(row), width, quiet);
         }
         Column::LastPing => {
-            let seen = row.last_seen.map(|at| now.saturating_duration_since(at));
-            let text = seen.map_or_else(|| "never".to_owned(), |span| format!("{} ago", age(span)));
+            let text = match row.last_seen {
+                Some(at) => format!("{} ago", age(now.saturating_duration_since(at))),
+                // A roster tells who is there, not when each was heard.
+                None if row.state.is_live() => model.look.glyphs().none.to_owned(),
+                None => "never".to_owned(),
+            };
             pen.cell_right(&text, width, quiet);
         }
         Column::TimesOut => countdown(model, row, width, shape.screen, pen),
