@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_a_setting_and_every_setting_with_a_flag_has_it() {
-        const NO_SETTING: [&str; 5] = ["config", "headless", "json", "help", "version"];
+        const NO_SETTING: [&str; 6] = ["config", "headless", "json", "ascii", "help", "version"];
         let mut command = Cli::command();
         command.build();
         for (name, sections) in [("serve", ["server", "log"]), ("join", ["client", "log"])] {

@@ -241,9 +241,8 @@ impl Fleet for Roster<'_> {
         }
     }
 
-    fn row(&self, key: RowKey) -> Option<RowView> {
+    fn row(&self, _: std::time::Instant, key: RowKey) -> Option<RowView> {
         let peer = self.peers.get(key)?;
-        let label = if peer.me { format!("{} (you)", peer.label).into() } else { Arc::clone(&peer.label) };
         Some(RowView {
             key,
             state: peer.state,

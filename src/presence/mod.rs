@@ -10,6 +10,7 @@ pub mod lateness;
 pub mod pulse;
 pub mod reason;
 pub mod registry;
+pub mod rhythm;
 pub mod row;
 pub mod settings;
 pub mod span;

@@ -15,8 +15,8 @@ pub trait Fleet {
     /// Shows every row to `visit`.
     fn each(&self, visit: &mut dyn FnMut(Glance<'_>));
 
-    /// Returns one row, ready to draw.
-    fn row(&self, key: RowKey) -> Option<RowView>;
+    /// Returns one row as it is at `now`, ready to draw.
+    fn row(&self, now: Instant, key: RowKey) -> Option<RowView>;
 }
 
 /// What ordering and filtering need of a row; cheap to make for a hundred thousand.
@@ -89,10 +89,10 @@ impl Viewer {
         let matched = self.order.len();
         let offset = self.window.offset.min(matched.saturating_sub(self.window.height));
         let shown = self.order.iter().skip(offset).take(self.window.height);
-        let rows = shown.filter_map(|&key| fleet.row(key)).collect();
+        let rows = shown.filter_map(|&key| fleet.row(now, key)).collect();
         let selected = self.window.selected.and_then(|key| {
             let position = self.order.iter().position(|&at| at == key);
-            Some(Selected { position, row: fleet.row(key)? })
+            Some(Selected { position, row: fleet.row(now, key)? })
         });
         Page { matched, offset, rows, selected }
     }

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::hub::{HubHandle, ToHub};
+use super::handle::{HubHandle, ToHub};
 use super::rules::Rules;
 use super::session::{BAD_LINES_MAX, Ended};
 use super::wire::LastWord;

@@ -4,26 +4,24 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
 use super::fanout::{Audience, Fanout};
-use super::link::Link;
+use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::rules::Rules;
 use super::screen::Screen;
-use super::session::Ended;
+use super::throttle::Throttle;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
 use crate::presence::view::View;
-use crate::presence::{ConnNo, Departure, Event, EventKind, Pulse, Reason, Settings};
+use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
 use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
 
-/// How many messages may wait for the hub; a session that finds it full waits its turn.
-const INBOX: usize = 4_096;
-/// How many of them are heard before it looks at the clock again.
+/// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
 /// The least time between two sweeps.
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
@@ -35,127 +33,6 @@ const SPREAD_MIN: Duration = Duration::from_millis(500);
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How long drained clients have to close after the last slot.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
-/// How many refusals a second are told one by one; a herd at a closed door must not fill the disk.
-const REFUSALS_TOLD_PER_S: u32 = 10;
-
-/// What the hub is told.
-#[derive(Debug)]
-pub(crate) enum ToHub {
-    /// A client wants in.
-    Join(Box<Knock>),
-    /// A client was turned away before it could knock.
-    Refused { peer: SocketAddr, code: ErrorCode, message: String },
-    /// A second `register` on one connection.
-    Reclaim(ConnNo, Box<Registration>),
-    /// New details.
-    Update(ConnNo, Box<Update>),
-    /// A client that was marked late was heard.
-    Woke(ConnNo),
-    /// A conversation is over.
-    Closed(ConnNo, Departure),
-    /// A line for everybody.
-    Chat(ConnNo, Box<Chat>),
-    /// A subscriber missed something after this revision.
-    Sync(ConnNo, u64),
-    /// A subscriber is ready for more of its snapshot.
-    NextPage(ConnNo),
-    /// An operator's wish.
-    Command(Command),
-    /// Settings and limits as the configuration file has them now.
-    Reload(Settings, Limits, Duration),
-    /// Something the listener has to say.
-    Note(EventKind),
-}
-
-/// A newcomer and the way to answer it.
-#[derive(Debug)]
-pub(crate) struct Knock {
-    newcomer: Newcomer,
-    wants_roster: bool,
-    link: Arc<Link>,
-    reply: oneshot::Sender<Result<Welcomed, Ended>>,
-}
-
-/// What a session needs once its client is in.
-#[derive(Debug)]
-pub(crate) struct Welcomed {
-    pub(crate) conn: ConnNo,
-    pub(crate) welcome: Welcome,
-}
-
-/// What sessions and the listener know of the hub.
-#[derive(Debug, Clone)]
-pub(crate) struct HubHandle(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    inbox: mpsc::Sender<ToHub>,
-    rules: Rules,
-}
-
-impl HubHandle {
-    pub(crate) fn rules(&self) -> &Rules {
-        &self.0.rules
-    }
-
-    /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.
-    pub(crate) async fn send(&self, message: ToHub) {
-        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.inbox.try_send(message) {
-            // Rare, and so on the heap: waiting for a place is the largest thing a session ever does.
-            let _ = Box::pin(self.0.inbox.send(message)).await; // A stopped hub needs to know nothing more.
-        }
-    }
-
-    /// Tells the hub, unless its inbox is full; for where nobody can wait.
-    pub(crate) fn tell(&self, message: ToHub) {
-        let _ = self.0.inbox.try_send(message); // A client that is gone unnoticed falls silent, and is judged for that.
-    }
-
-    /// Returns a handle that leads to nothing but this inbox.
-    #[cfg(test)]
-    pub(crate) fn deaf() -> (mpsc::Receiver<ToHub>, Self) {
-        let (tx, inbox) = mpsc::channel(4);
-        let rules = Rules::new(crate::presence::Revision(1), Settings::default(), Duration::from_secs(5));
-        (inbox, Self(Arc::new(Shared { inbox: tx, rules })))
-    }
-
-    /// Asks for a client to be let in.
-    pub(crate) async fn join(
-        &self,
-        peer: SocketAddr,
-        registration: Registration,
-        pulse: Arc<Pulse>,
-        link: Arc<Link>,
-    ) -> Result<Welcomed, Ended> {
-        let (reply, answer) = oneshot::channel();
-        let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
-        let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
-        let newcomer =
-            Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
-        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
-        answer.await.unwrap_or_else(|_| Err(answers::stopping()))
-    }
-}
-
-/// Returns a text that nobody can guess: `bytes` random bytes in base 32.
-fn random_text(bytes: usize) -> Arc<str> {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = vec![0; bytes];
-    if getrandom::fill(&mut random).is_err() {
-        random.fill_with(|| fastrand::u8(..)); // Without a source of secrets an identity is still unique.
-    }
-    let mut text = String::with_capacity(bytes * 8 / 5 + 1);
-    let (mut bits, mut held) = (0u16, 0);
-    for byte in random {
-        bits = bits << 8 | u16::from(byte);
-        held += 8;
-        while held >= 5 {
-            held -= 5;
-            text.push(char::from(ALPHABET[usize::from(bits >> held & 31)]));
-        }
-    }
-    text.into()
-}
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -205,22 +82,13 @@ pub(crate) struct Hub {
     summary: Summary,
 }
 
-/// Tells so many a second one by one, and counts the rest.
-#[derive(Debug, Default)]
-struct Throttle {
-    second: Option<Instant>,
-    told: u32,
-    untold: u32,
-}
-
 impl Hub {
     /// Makes a hub, and the handle for its sessions.
     pub(crate) fn new(options: Options) -> (Self, HubHandle) {
         let Options { name, settings, limits, register_timeout } = options;
         let registry = Registry::new(settings, limits);
-        let (tx, inbox) = mpsc::channel(INBOX);
         let rules = Rules::new(registry.revision(), settings, register_timeout);
-        let handle = HubHandle(Arc::new(Shared { inbox: tx, rules }));
+        let (handle, inbox) = HubHandle::new(rules);
         let screen = Screen::new(now(), &registry, handle.rules());
         let hub = Self {
             registry,
@@ -366,19 +234,12 @@ impl Hub {
     }
 
     fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
-        let throttle = &mut self.refusals;
-        if throttle.second.is_none_or(|at| now.saturating_duration_since(at) >= Duration::from_secs(1)) {
-            let untold = std::mem::take(&mut throttle.untold);
-            (throttle.second, throttle.told) = (Some(now), 0);
-            if untold > 0 {
-                self.registry.note(now, EventKind::Notice(format!("{untold} more were refused")));
-            }
+        let untold = self.refusals.turn(now);
+        if untold > 0 {
+            self.registry.note(now, EventKind::Notice(format!("{untold} more were refused")));
         }
-        if self.refusals.told < REFUSALS_TOLD_PER_S {
-            self.refusals.told += 1;
+        if self.refusals.take() {
             self.registry.note(now, EventKind::Refused { peer, code: code.word(), message });
-        } else {
-            self.refusals.untold += 1;
         }
     }
 

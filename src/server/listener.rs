@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Server;
-use super::hub::{HubHandle, ToHub};
+use super::handle::{HubHandle, ToHub};
 use super::session::{self, Caller, Ended};
 use super::socket::{Eye, Socket};
 use super::wire::Wire;

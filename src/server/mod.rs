@@ -2,6 +2,7 @@
 
 mod answers;
 mod fanout;
+mod handle;
 mod hub;
 mod lines;
 mod link;
@@ -10,6 +11,7 @@ mod rules;
 mod screen;
 mod session;
 mod socket;
+mod throttle;
 mod wire;
 
 use std::net::SocketAddr;
@@ -31,7 +33,8 @@ use crate::presence::command::Command;
 use crate::presence::registry::Limits;
 use crate::presence::view::View;
 use crate::presence::{Event, EventKind, Settings};
-use hub::{Hub, HubHandle, ToHub};
+use handle::{HubHandle, ToHub};
+use hub::Hub;
 use session::Caller;
 
 /// How many events may wait for the log before some are dropped.

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Pending};
-use super::hub::{HubHandle, ToHub};
+use super::handle::{HubHandle, ToHub};
 use super::link::Link;
 use super::listener::Place;
 use super::socket::Eye;
@@ -375,11 +375,14 @@ fn departure(end: WireEnd) -> Departure {
 
 #[cfg(test)]
 mod tests {
+    use super::super::rules::Rules;
     use super::*;
+    use crate::presence::{Revision, Settings};
 
     #[tokio::test]
     async fn a_panic_in_a_conversation_is_one_departure_with_a_reason() {
-        let (mut inbox, hub) = HubHandle::deaf();
+        let rules = Rules::new(Revision(1), Settings::default(), Duration::from_secs(5));
+        let (hub, mut inbox) = HubHandle::new(rules);
         let tenancy = Tenancy { conn: ConnNo(7), hub, over: false };
         let panicked = tokio::spawn(async move {
             let _tenancy = tenancy;

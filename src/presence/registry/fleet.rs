@@ -1,5 +1,7 @@
 //! The registry as a fleet to look at.
 
+use std::time::Instant;
+
 use super::{Registry, Row, Standing};
 use crate::presence::row::RowKey;
 use crate::presence::view::{Alert, Alerts, RowView};
@@ -12,7 +14,7 @@ impl Fleet for Registry {
         }
     }
 
-    fn row(&self, key: RowKey) -> Option<RowView> {
+    fn row(&self, now: Instant, key: RowKey) -> Option<RowView> {
         let row = self.rows.get(&key)?;
         let glance = self.glance(key, row);
         let (pulse, gone) = match &row.standing {
@@ -43,8 +45,8 @@ impl Fleet for Registry {
             sessions: row.sessions,
             gone,
             acked: glance.acked,
-            flapping: false,
-            changed: row.changed,
+            flapping: row.rhythm.is_flapping(now),
+            changed: row.rhythm.last_change(),
         })
     }
 }

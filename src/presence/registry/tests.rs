@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+use super::judge::SECOND_LOOK;
 use super::*;
+use crate::presence::Reason;
+use crate::presence::row::Identity;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)

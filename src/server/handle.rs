@@ -1,0 +1,136 @@
+//! How sessions and the listener speak to the hub.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::answers;
+use super::link::Link;
+use super::rules::Rules;
+use super::session::Ended;
+use crate::presence::command::Command;
+use crate::presence::registry::{Limits, Newcomer};
+use crate::presence::{ConnNo, Departure, EventKind, Pulse, Settings};
+use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
+
+/// How many messages may wait for the hub; a session that finds it full waits its turn.
+const INBOX: usize = 4_096;
+
+/// What the hub is told.
+#[derive(Debug)]
+pub(crate) enum ToHub {
+    /// A client wants in.
+    Join(Box<Knock>),
+    /// A client was turned away before it could knock.
+    Refused { peer: SocketAddr, code: ErrorCode, message: String },
+    /// A second `register` on one connection.
+    Reclaim(ConnNo, Box<Registration>),
+    /// New details.
+    Update(ConnNo, Box<Update>),
+    /// A client that was marked late was heard.
+    Woke(ConnNo),
+    /// A conversation is over.
+    Closed(ConnNo, Departure),
+    /// A line for everybody.
+    Chat(ConnNo, Box<Chat>),
+    /// A subscriber missed something after this revision.
+    Sync(ConnNo, u64),
+    /// A subscriber is ready for more of its snapshot.
+    NextPage(ConnNo),
+    /// An operator's wish.
+    Command(Command),
+    /// Settings and limits as the configuration file has them now.
+    Reload(Settings, Limits, Duration),
+    /// Something the listener has to say.
+    Note(EventKind),
+}
+
+/// A newcomer and the way to answer it.
+#[derive(Debug)]
+pub(crate) struct Knock {
+    pub(crate) newcomer: Newcomer,
+    pub(crate) wants_roster: bool,
+    pub(crate) link: Arc<Link>,
+    pub(crate) reply: oneshot::Sender<Result<Welcomed, Ended>>,
+}
+
+/// What a session needs once its client is in.
+#[derive(Debug)]
+pub(crate) struct Welcomed {
+    pub(crate) conn: ConnNo,
+    pub(crate) welcome: Welcome,
+}
+
+/// What sessions and the listener know of the hub.
+#[derive(Debug, Clone)]
+pub(crate) struct HubHandle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inbox: mpsc::Sender<ToHub>,
+    rules: Rules,
+}
+
+impl HubHandle {
+    /// Makes a handle, and the inbox at its other end.
+    pub(crate) fn new(rules: Rules) -> (Self, mpsc::Receiver<ToHub>) {
+        let (tx, inbox) = mpsc::channel(INBOX);
+        (Self(Arc::new(Shared { inbox: tx, rules })), inbox)
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.
+    pub(crate) async fn send(&self, message: ToHub) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.inbox.try_send(message) {
+            // Rare, and so on the heap: waiting for a place is the largest thing a session ever does.
+            let _ = Box::pin(self.0.inbox.send(message)).await; // A stopped hub needs to know nothing more.
+        }
+    }
+
+    /// Tells the hub, unless its inbox is full; for where nobody can wait.
+    pub(crate) fn tell(&self, message: ToHub) {
+        let _ = self.0.inbox.try_send(message); // A client that is gone unnoticed falls silent, and is judged for that.
+    }
+
+    /// Asks for a client to be let in.
+    pub(crate) async fn join(
+        &self,
+        peer: SocketAddr,
+        registration: Registration,
+        pulse: Arc<Pulse>,
+        link: Arc<Link>,
+    ) -> Result<Welcomed, Ended> {
+        let (reply, answer) = oneshot::channel();
+        let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
+        let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
+        let newcomer =
+            Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
+        answer.await.unwrap_or_else(|_| Err(answers::stopping()))
+    }
+}
+
+/// Returns a text that nobody can guess: `bytes` random bytes in base 32.
+fn random_text(bytes: usize) -> Arc<str> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut random = vec![0; bytes];
+    if getrandom::fill(&mut random).is_err() {
+        random.fill_with(|| fastrand::u8(..)); // Without a source of secrets an identity is still unique.
+    }
+    let mut text = String::with_capacity(bytes * 8 / 5 + 1);
+    let (mut bits, mut held) = (0u16, 0);
+    for byte in random {
+        bits = bits << 8 | u16::from(byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            text.push(char::from(ALPHABET[usize::from(bits >> held & 31)]));
+        }
+    }
+    text.into()
+}
