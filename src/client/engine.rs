@@ -162,6 +162,11 @@ impl<C: Connector> Engine<C> {
                 Ending::Again => continue,
                 Ending::Lost(cause) => (cause, self.backoff.next(&mut self.rng)),
                 Ending::Retry(after, cause) => (cause, self.told(after)),
+                Ending::TimedOut(after, cause) => match self.sit_out(&cause).await {
+                    Ok(()) => (cause, self.wait_of(after)),
+                    Err(Interrupt::Now) => continue,
+                    Err(Interrupt::Quit) => break,
+                },
             };
             match self.pause(cause, wait).await {
                 Ok(()) | Err(Interrupt::Now) => {}
@@ -274,7 +279,7 @@ impl<C: Connector> Engine<C> {
         self.attempt = 0;
         self.down_since = None;
         let cause = match ending {
-            Ending::Lost(cause) | Ending::Retry(_, cause) => cause.as_str(),
+            Ending::Lost(cause) | Ending::Retry(_, cause) | Ending::TimedOut(_, cause) => cause.as_str(),
             Ending::Again => "a new connection was asked for",
             Ending::Quit | Ending::Final(..) => return,
         };
@@ -288,21 +293,47 @@ impl<C: Connector> Engine<C> {
         if self.haste > HASTE_MAX { HASTE_WAIT } else { after }
     }
 
+    /// Returns the wait a server asked for, or one of our own if it asked for none.
+    fn wait_of(&mut self, after: Option<Duration>) -> Duration {
+        match after {
+            Some(after) => self.told(after),
+            None => self.backoff.next(&mut self.rng),
+        }
+    }
+
+    /// Stays away while heartbeats are held back.
+    ///
+    /// Whoever holds them back wants to see a client that is gone. One that
+    /// came back at once, only to fall silent again, would be neither.
+    async fn sit_out(&mut self, cause: &str) -> Result<(), Interrupt> {
+        if !self.console.desk.uplink.holding {
+            return Ok(());
+        }
+        self.console.desk.say(Notice::SittingOut);
+        self.offline(format!("{cause}; staying away while heartbeats are held back"), Duration::ZERO);
+        self.console.released().await
+    }
+
     /// Shows that there is no connection, and waits.
     async fn pause(&mut self, cause: String, wait: Duration) -> Result<(), Interrupt> {
-        let now = Instant::now();
-        let since = *self.down_since.get_or_insert(now);
         let attempt = self.attempt.saturating_add(1);
         self.console.desk.say(Notice::Retrying { wait, attempt });
+        self.offline(cause, wait);
+        self.console.wait(wait).await
+    }
+
+    /// Shows that there is no connection.
+    fn offline(&mut self, cause: String, wait: Duration) {
+        let now = Instant::now();
+        let since = *self.down_since.get_or_insert(now);
         let link = Link::Offline {
             since: since.into_std(),
             cause,
             retry_at: (now + wait).into_std(),
             wait,
-            attempt,
+            attempt: self.attempt.saturating_add(1),
         };
         self.console.desk.link(link, now);
-        self.console.wait(wait).await
     }
 
     fn left(&mut self) {
