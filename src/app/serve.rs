@@ -18,10 +18,10 @@ use crate::presence::registry::Limits;
 use crate::presence::span::brief;
 use crate::presence::{Event, EventKind};
 use crate::server::{HubHost, Options, Remote, Server, Summary};
-use crate::telemetry::Lines;
+use crate::telemetry::{Lines, Log};
 
 /// Descriptors the process needs besides its clients': log, signals, newcomers.
-const DESCRIPTORS_OF_OUR_OWN: u64 = 64;
+pub(super) const DESCRIPTORS_OF_OUR_OWN: u64 = 64;
 
 /// Serves until it is asked to stop.
 pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) -> anyhow::Result<()> {
@@ -39,33 +39,65 @@ pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) 
         start.lines.warn(&warning);
     }
 
-    let began = Instant::now();
-    let mut server =
-        Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
-    let remote = server.remote();
-    server.open(TcpListener::from_std(listener).context("cannot listen")?);
-    let events = server.events().context("nobody else takes the events")?;
-    let lines = Arc::new(start.lines);
-    let pump = write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
-
+    let running = Running::start(config, listener, start)?;
     let mut current = config.clone();
     while signals.next().await == Asked::Reload {
-        if let Some(reloaded) = reload(sources, &current, &remote).await {
+        if let Some(reloaded) = reload(sources, &current, &running.server.remote()).await {
             current = reloaded;
         }
     }
-    let summary = tokio::select! {
-        summary = server.stop() => Some(summary),
-        () = signals.stop() => None,
-    };
-    // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
-    let _ = tokio::task::spawn_blocking(|| pump.join()).await;
-    lines
-        .note(&summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began)));
-    if let Some(lines) = Arc::into_inner(lines) {
-        Start { lines, ..start }.finish();
-    }
+    running.stop(&mut signals, std::future::ready(())).await;
     Ok(())
+}
+
+/// A server at work, and the thread that writes down what happens there.
+pub(super) struct Running {
+    server: Server,
+    pump: JoinHandle<()>,
+    lines: Arc<Lines>,
+    log: Log,
+    began: Instant,
+}
+
+impl Running {
+    /// Opens the door.
+    pub(super) fn start(
+        config: &Config,
+        listener: std::net::TcpListener,
+        start: Start,
+    ) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let mut server =
+            Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
+        server.open(TcpListener::from_std(listener).context("cannot listen")?);
+        let events = server.events().context("nobody else takes the events")?;
+        let Start { lines, log, .. } = start;
+        let lines = Arc::new(lines);
+        let pump =
+            write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
+        Ok(Self { server, pump, lines, log, began })
+    }
+
+    /// Waits for what has to go `first`, stops, and says how it all went; at once when asked a second time.
+    pub(super) async fn stop(self, signals: &mut Signals, first: impl Future<Output = ()>) {
+        let Self { server, pump, lines, log, began } = self;
+        let stopping = async {
+            first.await;
+            server.stop().await
+        };
+        let summary = tokio::select! {
+            summary = stopping => Some(summary),
+            () = signals.stop() => None,
+        };
+        // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
+        let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+        let words =
+            summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
+        lines.note(&words);
+        if let Some(lines) = Arc::into_inner(lines) {
+            Start { lines, log, remarks: Vec::new() }.finish();
+        }
+    }
 }
 
 fn options(config: &Config) -> Options {
@@ -86,7 +118,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Listens on the configured port; the default one may give way to the next that is free, up to 8085.
-fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
+pub(super) fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
     let (host, port) = (config.server.host, config.server.port);
     let may_give_way = !config.port_is_explicit && (PORT_DEFAULT..=PORT_FALLBACK_LAST).contains(&port);
     let last = if may_give_way { PORT_FALLBACK_LAST } else { port };
