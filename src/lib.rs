@@ -8,6 +8,7 @@
 //! - [`protocol`]: bytes to messages and back; what a peer writes is made harmless here.
 //! - [`server`]: a listener, a session per connection, one hub that owns the truth.
 //! - [`client`]: one connection, kept up for ever.
+//! - [`demo`]: a fleet of simulated clients, for a first look.
 //! - [`config`], [`cli`], [`telemetry`], [`net`]: what the program is told, and what it tells.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
@@ -19,6 +20,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod net;
 pub mod presence;
 pub mod protocol;

@@ -74,6 +74,8 @@ pub struct Engine<C> {
     haste: u32,
     /// Since when there has been no connection.
     down_since: Option<Instant>,
+    /// What it asks the server to be told about.
+    wants: Vec<String>,
 }
 
 /// What a client shows of itself.
@@ -141,8 +143,16 @@ impl<C: Connector> Engine<C> {
             conn: 0,
             haste: 0,
             down_since: None,
+            wants: vec!["roster".to_owned()],
         };
         (engine, Windows { state, notices })
+    }
+
+    /// Does not ask who else is there: a fleet of thousands in one process would keep millions of peers.
+    #[must_use]
+    pub fn without_roster(mut self) -> Self {
+        self.wants.clear();
+        self
     }
 
     /// Puts a warning among the notices, such as those of [`Identity::open`].
@@ -249,7 +259,7 @@ impl<C: Connector> Engine<C> {
             device: options.device.clone(),
             platform: Some(format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)),
             tags: dialogue::tags(&options.tags, &desk.uplink.note),
-            want: vec!["roster".to_owned()],
+            want: self.wants.clone(),
             resume: identity.resume().map(str::to_owned),
             token: options.token.clone(),
         };
