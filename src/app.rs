@@ -1,5 +1,6 @@
 //! The wiring: what is started, in which order, and how it all stops.
 
+mod demo;
 mod join;
 mod serve;
 mod signals;
@@ -54,6 +55,10 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         Command::Join(args) => {
             let start = start("join", &args.common);
             runtime()?.block_on(join::join(&config, state_dir, start))?;
+        }
+        Command::Demo(args) => {
+            let start = start("demo", &args.common());
+            runtime()?.block_on(demo::demo(&config, args.clients(), args.seed, start))?;
         }
         Command::Config(_) | Command::Completions(_) => print(out, config.print().as_bytes())?,
     }

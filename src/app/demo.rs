@@ -1,0 +1,53 @@
+//! `demo`: a server and a fleet that plays its clients, in one process.
+
+use anyhow::{Context, bail};
+
+use super::Start;
+use super::serve::{DESCRIPTORS_OF_OUR_OWN, Running, bind};
+use super::signals::Signals;
+use crate::config::Config;
+use crate::demo::Fleet;
+use crate::net;
+use crate::presence::span::brief;
+
+/// Serves a fleet of simulated clients until it is asked to stop.
+pub(super) async fn demo(
+    config: &Config,
+    clients: usize,
+    seed: Option<u64>,
+    mut start: Start,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    check_open_files(net::raise_open_files(), config.server.max_clients)?;
+    let (listener, addr) = bind(config)?;
+    start.lines.listening(addr);
+    start.say_remarks();
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..SEEDS));
+    start.lines.note(&introduction(config, clients, seed));
+
+    let running = Running::start(config, listener, start)?;
+    let fleet = Fleet::start(addr, clients, seed);
+    signals.stop().await;
+    running.stop(&mut signals, fleet.stop()).await;
+    Ok(())
+}
+
+/// Seeds that are drawn are below this: short enough to be typed again.
+const SEEDS: u64 = 10_000;
+
+fn introduction(config: &Config, clients: usize, seed: u64) -> String {
+    let settings = config.server.settings;
+    let (interval, timeout) = (brief(settings.interval()), brief(settings.timeout()));
+    format!("a demo: {clients} simulated clients (seed {seed}), interval {interval}, timeout {timeout}")
+}
+
+/// Refuses a fleet the system has no descriptors for: here both ends of every connection are ours.
+fn check_open_files(limit: Option<u64>, max_clients: usize) -> anyhow::Result<()> {
+    let needed = 2 * max_clients as u64 + DESCRIPTORS_OF_OUR_OWN;
+    if let Some(limit) = limit.filter(|&limit| limit < needed) {
+        bail!(
+            "this many clients need {needed} open files, and the system allows {limit} (try fewer, or raise ulimit -n)"
+        );
+    }
+    Ok(())
+}
