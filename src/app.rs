@@ -1,7 +1,9 @@
 //! The wiring: what is started, in which order, and how it all stops.
 
+mod demo;
 mod face;
 mod join;
+mod running;
 mod serve;
 mod signals;
 
@@ -57,6 +59,12 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         Command::Join(args) => {
             let start = start("join", &args.common);
             runtime()?.block_on(join::join(&config, state_dir, start))?;
+        }
+        Command::Demo(args) => {
+            let start = start("demo", &args.common());
+            let demo = demo::demo(&config, &sources, args.clients(), args.seed, start);
+            let last_words = runtime()?.block_on(demo)?;
+            print(out, last_words.as_bytes())?;
         }
         Command::Config(_) | Command::Completions(_) => print(out, config.print().as_bytes())?,
     }

@@ -14,6 +14,13 @@ use crate::config::{Environment, Role, Sources};
 /// What the binary is called, in usage lines and in completions.
 pub const BINARY: &str = "presence-tui";
 
+/// How many clients a demo has unless told otherwise.
+const DEMO_CLIENTS: usize = 24;
+/// More than this is not a demo but a load test.
+const DEMO_CLIENTS_MAX: usize = 5_000;
+/// How many others a demo's server takes: whoever tries `join`, or `nc`.
+const DEMO_GUESTS: usize = 16;
+
 /// Keeps long-lived TCP connections honest and shows, live in a terminal, who is alive, who is late and who is gone.
 #[derive(Debug, Parser)]
 #[command(
@@ -21,7 +28,7 @@ pub const BINARY: &str = "presence-tui";
     version,
     propagate_version = true,
     arg_required_else_help = true,
-    after_help = "Start with:\n  presence-tui serve               here\n  presence-tui join HOST           there, on each machine to watch\n\nA flag beats an environment variable (PRESENCE_TUI_PORT, ...) beats the config file beats the default.\n`presence-tui config` shows what is in force and where it came from."
+    after_help = "Start with:\n  presence-tui demo                a fleet to look at, at once\n  presence-tui serve               here\n  presence-tui join HOST           there, on each machine to watch\n\nA flag beats an environment variable (PRESENCE_TUI_PORT, ...) beats the config file beats the default.\n`presence-tui config` shows what is in force and where it came from."
 )]
 pub struct Cli {
     /// What to do.
@@ -44,6 +51,12 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless"
     )]
     Join(JoinArgs),
+    /// Run a server and simulated clients, some of which die, to see what it is like
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:\n  presence-tui demo\n  presence-tui demo 200\n  presence-tui demo 8 --headless\n\nAll of it is in this one process, on a port of this machine only. The first line says which:\n`presence-tui join 127.0.0.1:PORT` in another terminal makes you one of them."
+    )]
+    Demo(DemoArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -124,6 +137,29 @@ pub struct JoinArgs {
     pub common: CommonArgs,
 }
 
+/// The flags of `demo`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DemoArgs {
+    /// How many simulated clients, 1 to 5000 [default: 24]
+    #[arg(value_name = "N", value_parser = fleet_size)]
+    pub clients: Option<usize>,
+    /// The same number makes the same fleet with the same fate [default: another one every time]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// Draw nothing; write what happens to stderr, a line each
+    #[arg(long)]
+    pub headless: bool,
+    /// Write those lines as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Folder of the log files [default: logs in the state folder]
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<String>,
+    /// Least important level that is logged: off, error, warn, info, debug, trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+}
+
 /// The flags `serve` and `join` share.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CommonArgs {
@@ -175,6 +211,7 @@ impl Command {
         match self {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
+            Self::Demo(args) => args.given(),
             Self::Config(_) | Self::Completions(_) => Vec::new(),
         }
     }
@@ -185,6 +222,7 @@ impl Command {
         let role = match self {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
+            Self::Demo(_) => Role::Demo,
             Self::Config(_) | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
@@ -198,7 +236,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Completions(_) => None,
+            Self::Demo(_) | Self::Completions(_) => None,
         }
     }
 }
@@ -240,6 +278,48 @@ impl JoinArgs {
         given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
         given
     }
+}
+
+impl DemoArgs {
+    /// Returns how many clients are wanted.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients.unwrap_or(DEMO_CLIENTS)
+    }
+
+    /// Returns the flags that `serve` has too.
+    #[must_use]
+    pub fn common(&self) -> CommonArgs {
+        let Self { headless, json, log_dir, log_level, .. } = self.clone();
+        CommonArgs { config: None, headless, json, log_dir, log_level }
+    }
+
+    /// Returns every setting given, and those a demo does not leave to others.
+    ///
+    /// It listens where only this machine can reach it, and goes fast enough
+    /// for something to happen while somebody looks.
+    #[must_use]
+    pub fn given(&self) -> Vec<Given> {
+        let own = [
+            ("server.host", "127.0.0.1".to_owned()),
+            ("server.port", "0".to_owned()),
+            ("server.heartbeat_interval", "2s".to_owned()),
+            ("server.connection_timeout", "6s".to_owned()),
+            ("server.max_clients", (self.clients() + DEMO_GUESTS).to_string()),
+            ("server.max_per_ip", "0".to_owned()),
+            ("server.register_timeout", "5s".to_owned()),
+            ("server.name", "demo".to_owned()),
+        ];
+        let mut given = Vec::from(own);
+        given.extend(present(self.common().settings().into_iter()));
+        given
+    }
+}
+
+/// Reads how many clients a demo has.
+fn fleet_size(text: &str) -> Result<usize, String> {
+    let size = text.parse().ok().filter(|size| (1..=DEMO_CLIENTS_MAX).contains(size));
+    size.ok_or_else(|| format!("write a whole number from 1 to {DEMO_CLIENTS_MAX}"))
 }
 
 impl CommonArgs {
@@ -339,12 +419,36 @@ mod tests {
     }
 
     #[test]
+    fn a_demo_stays_on_this_machine_whatever_the_environment_says() {
+        let demo = |variables: &[(&str, &str)], line: &str| {
+            let environment = Environment::of(variables.iter().copied());
+            parse(line).unwrap().command.sources(environment, "nowhere".into(), "bench".to_owned()).resolve()
+        };
+        let variables = [
+            ("PRESENCE_TUI_HOST", "0.0.0.0"),
+            ("PRESENCE_TUI_MAX_PER_IP", "1"),
+            ("PRESENCE_TUI_CONFIG", "nowhere/config.toml"),
+        ];
+        let config = demo(&variables, "presence-tui demo 200 --log-level debug").unwrap();
+        assert_eq!(config.server.host.to_string(), "127.0.0.1");
+        assert_eq!((config.server.max_clients, config.server.max_per_ip), (216, None));
+        assert_eq!((config.server.settings.interval().as_secs(), config.log.level.as_str()), (2, "debug"));
+        assert_eq!(config.file, None);
+        assert_eq!(demo(&[], "presence-tui demo").unwrap().server.max_clients, 40);
+    }
+
+    #[test]
     fn bad_usage_ends_with_status_2() {
         for line in [
             "presence-tui",
             "presence-tui dance",
             "presence-tui serve --prot 1",
             "presence-tui serve --port 1 --port 2",
+            "presence-tui demo 0",
+            "presence-tui demo -3",
+            "presence-tui demo 5001",
+            "presence-tui demo many",
+            "presence-tui demo 8 --seed x",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

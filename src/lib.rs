@@ -20,6 +20,7 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod net;
 pub mod presence;
 pub mod protocol;

@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("cli", &["config"]),
     ("server", &["protocol", "presence", "net"]),
     ("client", &["protocol", "presence", "net"]),
-    ("demo", BELOW_APP),
+    ("demo", &["presence", "net", "protocol", "server", "client"]),
     ("swarm", BELOW_APP),
     ("app", EVERYTHING),
     ("main", EVERYTHING),

@@ -1,7 +1,7 @@
 //! Where the server is, as a person writes it.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -64,6 +64,12 @@ impl ServerAddr {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+}
+
+impl From<SocketAddr> for ServerAddr {
+    fn from(addr: SocketAddr) -> Self {
+        Self { written: addr.to_string(), host: addr.ip().to_string(), port: addr.port() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a client is told to do, and where it shows how it does.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -45,25 +46,47 @@ impl Console {
     pub async fn until<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupt> {
         let mut work = std::pin::pin!(work);
         loop {
-            self.desk.publish_due(Instant::now());
-            let publish = self.desk.publish_at();
-            let next = tokio::select! {
-                biased;
-                () = self.cancel.cancelled() => Meanwhile::Cancelled,
-                command = next_command(&mut self.commands) => Meanwhile::Command(command),
-                done = &mut work => Meanwhile::Done(done),
-                () = at(publish) => Meanwhile::Publish,
-            };
-            match next {
-                Meanwhile::Done(done) => return Ok(done),
-                Meanwhile::Cancelled | Meanwhile::Command(Command::Quit) => return Err(Interrupt::Quit),
-                Meanwhile::Command(Command::Reconnect) => return Err(Interrupt::Now),
-                Meanwhile::Command(Command::Hold(holding)) => self.desk.hold(holding),
-                Meanwhile::Command(Command::Note(note)) => self.desk.note(&note),
-                Meanwhile::Command(Command::Dismiss(key)) => self.desk.dismiss(key),
-                Meanwhile::Command(_) | Meanwhile::Publish => {}
+            if let Some(done) = self.meanwhile(work.as_mut()).await? {
+                return Ok(done);
             }
         }
+    }
+
+    /// Waits until heartbeats are no longer held back.
+    ///
+    /// # Errors
+    /// Somebody wants something that ends the wait.
+    pub async fn released(&mut self) -> Result<(), Interrupt> {
+        while self.desk.uplink.holding {
+            let _: Option<()> = self.meanwhile(std::pin::pin!(std::future::pending())).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for one thing to happen and deals with it; returns what `work` came to, if it was that.
+    async fn meanwhile<T>(
+        &mut self,
+        work: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<Option<T>, Interrupt> {
+        self.desk.publish_due(Instant::now());
+        let publish = self.desk.publish_at();
+        let next = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Meanwhile::Cancelled,
+            command = next_command(&mut self.commands) => Meanwhile::Command(command),
+            done = work => Meanwhile::Done(done),
+            () = at(publish) => Meanwhile::Publish,
+        };
+        match next {
+            Meanwhile::Done(done) => return Ok(Some(done)),
+            Meanwhile::Cancelled | Meanwhile::Command(Command::Quit) => return Err(Interrupt::Quit),
+            Meanwhile::Command(Command::Reconnect) => return Err(Interrupt::Now),
+            Meanwhile::Command(Command::Hold(holding)) => self.desk.hold(holding),
+            Meanwhile::Command(Command::Note(note)) => self.desk.note(&note),
+            Meanwhile::Command(Command::Dismiss(key)) => self.desk.dismiss(key),
+            Meanwhile::Command(_) | Meanwhile::Publish => {}
+        }
+        Ok(None)
     }
 
     /// Waits for so long, unless somebody wants to go on at once.

@@ -74,6 +74,8 @@ pub struct Engine<C> {
     haste: u32,
     /// Since when there has been no connection.
     down_since: Option<Instant>,
+    /// What it asks the server to be told about.
+    wants: Vec<String>,
 }
 
 /// What a client shows of itself.
@@ -141,8 +143,16 @@ impl<C: Connector> Engine<C> {
             conn: 0,
             haste: 0,
             down_since: None,
+            wants: vec!["roster".to_owned()],
         };
         (engine, Windows { state, notices })
+    }
+
+    /// Does not ask who else is there: a fleet of thousands in one process would keep millions of peers.
+    #[must_use]
+    pub fn without_roster(mut self) -> Self {
+        self.wants.clear();
+        self
     }
 
     /// Puts a warning among the notices, such as those of [`Identity::open`].
@@ -162,6 +172,11 @@ impl<C: Connector> Engine<C> {
                 Ending::Again => continue,
                 Ending::Lost(cause) => (cause, self.backoff.next(&mut self.rng)),
                 Ending::Retry(after, cause) => (cause, self.told(after)),
+                Ending::TimedOut(after, cause) => match self.sit_out(&cause).await {
+                    Ok(()) => (cause, self.wait_of(after)),
+                    Err(Interrupt::Now) => continue,
+                    Err(Interrupt::Quit) => break,
+                },
             };
             match self.pause(cause, wait).await {
                 Ok(()) | Err(Interrupt::Now) => {}
@@ -244,7 +259,7 @@ impl<C: Connector> Engine<C> {
             device: options.device.clone(),
             platform: Some(format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)),
             tags: dialogue::tags(&options.tags, &desk.uplink.note),
-            want: vec!["roster".to_owned()],
+            want: self.wants.clone(),
             resume: identity.resume().map(str::to_owned),
             token: options.token.clone(),
         };
@@ -274,7 +289,7 @@ impl<C: Connector> Engine<C> {
         self.attempt = 0;
         self.down_since = None;
         let cause = match ending {
-            Ending::Lost(cause) | Ending::Retry(_, cause) => cause.as_str(),
+            Ending::Lost(cause) | Ending::Retry(_, cause) | Ending::TimedOut(_, cause) => cause.as_str(),
             Ending::Again => "a new connection was asked for",
             Ending::Quit | Ending::Final(..) => return,
         };
@@ -288,21 +303,47 @@ impl<C: Connector> Engine<C> {
         if self.haste > HASTE_MAX { HASTE_WAIT } else { after }
     }
 
+    /// Returns the wait a server asked for, or one of our own if it asked for none.
+    fn wait_of(&mut self, after: Option<Duration>) -> Duration {
+        match after {
+            Some(after) => self.told(after),
+            None => self.backoff.next(&mut self.rng),
+        }
+    }
+
+    /// Stays away while heartbeats are held back.
+    ///
+    /// Whoever holds them back wants to see a client that is gone. One that
+    /// came back at once, only to fall silent again, would be neither.
+    async fn sit_out(&mut self, cause: &str) -> Result<(), Interrupt> {
+        if !self.console.desk.uplink.holding {
+            return Ok(());
+        }
+        self.console.desk.say(Notice::SittingOut);
+        self.offline(format!("{cause}; staying away while heartbeats are held back"), Duration::ZERO);
+        self.console.released().await
+    }
+
     /// Shows that there is no connection, and waits.
     async fn pause(&mut self, cause: String, wait: Duration) -> Result<(), Interrupt> {
-        let now = Instant::now();
-        let since = *self.down_since.get_or_insert(now);
         let attempt = self.attempt.saturating_add(1);
         self.console.desk.say(Notice::Retrying { wait, attempt });
+        self.offline(cause, wait);
+        self.console.wait(wait).await
+    }
+
+    /// Shows that there is no connection.
+    fn offline(&mut self, cause: String, wait: Duration) {
+        let now = Instant::now();
+        let since = *self.down_since.get_or_insert(now);
         let link = Link::Offline {
             since: since.into_std(),
             cause,
             retry_at: (now + wait).into_std(),
             wait,
-            attempt,
+            attempt: self.attempt.saturating_add(1),
         };
         self.console.desk.link(link, now);
-        self.console.wait(wait).await
     }
 
     fn left(&mut self) {

@@ -118,6 +118,8 @@ pub enum Notice {
     },
     /// Heartbeats are held back, or go out again.
     Holding(bool),
+    /// The server gave this client up while its heartbeats were held back, so it stays away until they go out again.
+    SittingOut,
     /// The server sent something that is not a message; it was ignored.
     BadLine {
         /// What is wrong with it.
@@ -153,6 +155,7 @@ impl Notice {
             Self::Chat { .. } => "chat",
             Self::Draining { .. } => "draining",
             Self::Holding(_) => "holding",
+            Self::SittingOut => "sitting_out",
             Self::BadLine { .. } => "bad_line",
             Self::Warning(_) => "warning",
             Self::Left => "left",
@@ -220,6 +223,9 @@ impl fmt::Display for Notice {
             }
             Self::Holding(true) => f.write_str("holding heartbeats back"),
             Self::Holding(false) => f.write_str("sending heartbeats again"),
+            Self::SittingOut => {
+                f.write_str("timed out as asked: not coming back before heartbeats are sent again")
+            }
             Self::BadLine { why, count } => {
                 write!(f, "ignored a line from the server: {why} ({count} so far)")
             }

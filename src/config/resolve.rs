@@ -27,6 +27,8 @@ const FILE_VARIABLE: &str = "PRESENCE_TUI_CONFIG";
 pub enum Role {
     /// `serve`.
     Serve,
+    /// `demo`: as `serve`, but no file is read, for a first try must not depend on one, nor change it.
+    Demo,
     /// `join`.
     Join,
     /// `config`, which shows them all; a shared variable is shown as the server's.
@@ -37,7 +39,7 @@ impl Role {
     /// Tells whether flags and variables may set this key.
     fn takes(self, key: &Key) -> bool {
         match self {
-            Self::Serve => key.section != "client",
+            Self::Serve | Self::Demo => key.section != "client",
             Self::Join => key.section != "server",
             Self::Show => KEYS
                 .iter()
@@ -101,6 +103,9 @@ impl Sources {
 
     /// Finds and reads the file that applies, if there is one.
     fn find(&self) -> Result<Option<Named>, ConfigError> {
+        if self.role == Role::Demo {
+            return Ok(None);
+        }
         if let Some(path) = &self.config {
             return self.must_read(path, "--config: ").map(Some);
         }

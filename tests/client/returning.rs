@@ -70,6 +70,53 @@ async fn a_timed_out_client_comes_back_at_once_and_never_spins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_holds_its_heartbeats_back_stays_away_once_it_is_timed_out() {
+    let timeout = json!({"type":"error","code":"timeout","message":"silent for 15s","retry_ms":0});
+    let mut client = join(1);
+    let mut server = client.welcomed(5_000, 15_000).await;
+    client.commands.send(Command::Hold(true)).await.unwrap();
+    client.notice("holding").await;
+    server.send(&timeout).await;
+    client.notice("not coming back before heartbeats are sent again").await;
+    let state = client.state(|state| matches!(state.uplink.link, Link::Offline { .. })).await;
+    assert!(state.uplink.holding);
+    assert!(time::timeout(secs(3_600), client.servers.recv()).await.is_err(), "it came back by itself");
+
+    // Asked to, it comes back and still does not beat; and is timed out again.
+    client.commands.send(Command::Reconnect).await.unwrap();
+    let mut server = client.welcomed(5_000, 15_000).await;
+    assert!(server.is_quiet_for(secs(60)).await);
+    server.send(&timeout).await;
+    client.notice("not coming back").await;
+
+    // Let go, it is back at once, as the one it was.
+    let released = Instant::now();
+    client.commands.send(Command::Hold(false)).await.unwrap();
+    let (mut server, register) = client.accept().await;
+    assert!(released.elapsed() < Duration::from_millis(5));
+    assert_eq!((&register["resume"], &register["conn"]), (&json!("s3cret"), &json!(3)));
+    server.send(&welcome(5_000, 15_000)).await;
+    server.ping().await;
+
+    // Quitting ends the wait as well.
+    client.commands.send(Command::Hold(true)).await.unwrap();
+    server.send(&timeout).await;
+    client.notice("not coming back").await;
+    client.commands.send(Command::Quit).await.unwrap();
+    assert_eq!(client.task.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lost_for_another_reason_is_replaced_even_while_heartbeats_are_held_back() {
+    let mut client = join(1);
+    let server = client.welcomed(5_000, 15_000).await;
+    client.commands.send(Command::Hold(true)).await.unwrap();
+    client.notice("holding").await;
+    drop(server);
+    client.accept().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_retried_with_spread_and_then_jitter_and_a_fresh_lookup_each_time() {
     for seed in 0..30 {
         let mut client = join(seed);

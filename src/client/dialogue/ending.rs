@@ -21,6 +21,8 @@ pub enum Ending {
     Lost(String),
     /// The server says when to come back, and why.
     Retry(Duration, String),
+    /// The server heard nothing for too long; when to come back, if it says so, and its words.
+    TimedOut(Option<Duration>, String),
 }
 
 /// Tells whether a client that is told this code must not come back by itself.
@@ -41,6 +43,9 @@ pub(super) fn is_final(code: ErrorCode) -> bool {
 pub(super) fn verdict(error: ErrorMessage) -> Ending {
     let cause = format!("the server says {}: {}", error.code, error.message);
     match error.retry_ms {
+        retry_ms if error.code == ErrorCode::Timeout => {
+            Ending::TimedOut(retry_ms.map(|ms| millis(ms).unwrap_or(WAIT_MAX)), cause)
+        }
         Some(ms) => Ending::Retry(millis(ms).unwrap_or(WAIT_MAX), cause),
         None if is_final(error.code) => Ending::Final(error.code, error.message),
         None => Ending::Lost(cause),

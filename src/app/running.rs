@@ -1,0 +1,199 @@
+//! A server at work: its screen or its lines, its operator, and its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Start;
+use super::face::{Face, Wish};
+use super::serve::{options, reload};
+use super::signals::{Asked, Signals};
+use crate::config::{self, Config, Saved, Sources};
+use crate::net;
+use crate::presence::command::Command;
+use crate::presence::span::brief;
+use crate::presence::{Event, EventKind, Settings};
+use crate::server::{HubHost, Remote, Server, Summary};
+use crate::telemetry::{Lines, Log};
+use crate::tui::{self, Screen, TuiError};
+
+/// A server, whoever watches it, and the thread that writes down what happens there.
+pub(super) struct Running {
+    server: Server,
+    face: Face,
+    /// A screen is drawn, so what is to be said goes there.
+    drawn: bool,
+    pump: JoinHandle<()>,
+    lines: Arc<Lines>,
+    log: Log,
+    began: Instant,
+}
+
+impl Running {
+    /// Opens the door, and the screen if there is one; says where it listens and what should be known about it.
+    pub(super) async fn start(
+        config: &Config,
+        listener: std::net::TcpListener,
+        addr: SocketAddr,
+        start: Start,
+        note: &str,
+    ) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let Start { lines, log, remarks, screen } = start;
+        let drawn = screen.is_some();
+        lines.listening(addr);
+        let mut server =
+            Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
+        let remote = server.remote();
+        for remark in remarks {
+            if drawn {
+                remote.note(EventKind::Trouble(remark)).await;
+            } else {
+                lines.warn(&remark);
+            }
+        }
+        if drawn {
+            remote.note(EventKind::Notice(note.to_owned())).await;
+        } else {
+            lines.note(note);
+        }
+        server.open(TcpListener::from_std(listener).context("cannot listen")?);
+        let events = server.events().context("nobody else takes the events")?;
+        let lines = Arc::new(lines);
+        let pump =
+            write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
+        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look));
+        Ok(Self { server, face, drawn, pump, lines, log, began })
+    }
+
+    /// Does what the operator and the system ask for, until one of them asks to stop.
+    ///
+    /// # Errors
+    /// The screen was lost.
+    pub(super) async fn attend(
+        &mut self,
+        signals: &mut Signals,
+        config: &Config,
+        sources: &Sources,
+    ) -> Result<(), TuiError> {
+        let remote = self.server.remote();
+        let mut current = config.clone();
+        loop {
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => return Ok(()),
+                    Asked::Reload => {
+                        if let Some(reloaded) = reload(sources, &current, &remote).await {
+                            current = reloaded;
+                        }
+                    }
+                },
+                wish = self.face.next() => match wish {
+                    Wish::Command(Command::Quit) => return Ok(()),
+                    Wish::Command(Command::Set(settings, origin)) => {
+                        remote.command(Command::Set(settings, origin)).await;
+                        save(&current, settings, &remote).await;
+                    }
+                    Wish::Command(command) => remote.command(command).await,
+                    Wish::Ended(ended) => return ended.map(drop),
+                },
+            }
+        }
+    }
+
+    /// Waits for what has to go `first`, stops, and says how it all went; at once when asked a second time.
+    ///
+    /// Returns the last words where they could not be said before the terminal was free.
+    ///
+    /// # Errors
+    /// The terminal could not be given back.
+    pub(super) async fn stop(
+        self,
+        signals: &mut Signals,
+        first: impl Future<Output = ()>,
+    ) -> Result<String, TuiError> {
+        let Self { server, mut face, drawn, pump, lines, log, began } = self;
+        let stopping = async {
+            first.await;
+            server.stop().await
+        };
+        let summary = tokio::select! {
+            summary = stopping => Some(summary),
+            () = signals.stop() => None,
+            () = face.closed() => None,
+        };
+        let closed = face.close().await;
+        // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
+        let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+        let words =
+            summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
+        lines.note(&words);
+        if let Some(lines) = Arc::into_inner(lines) {
+            Start { lines, log, remarks: Vec::new(), screen: None }.finish();
+        }
+        closed.map(|()| if drawn { format!("{words}\n") } else { String::new() })
+    }
+}
+
+/// Shows the dashboard.
+fn dashboard(server: &Server, bound: SocketAddr, look: tui::Options) -> Face {
+    let join_line = format!("presence-tui join {}", net::reachable(bound));
+    let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
+    Face::show(screen, look)
+}
+
+/// Keeps a live change for the next start, where there is a file to keep it in.
+async fn save(config: &Config, settings: Settings, remote: &Remote) {
+    let file = config.file.clone().filter(|_| config.ui.save_changes);
+    let Some(path) = file else {
+        let why = if config.ui.save_changes { "no config file is in use" } else { "ui.save_changes is off" };
+        return remote.note(EventKind::Notice(format!("the change is not saved: {why}"))).await;
+    };
+    let shown: PathBuf = path.clone();
+    // Writing a file may take as long as its disk likes; heartbeats do not wait for it.
+    let saved = tokio::task::spawn_blocking(move || config::save_settings(&path, settings)).await;
+    remote
+        .note(match saved {
+            Ok(Ok(Saved::Written)) => EventKind::Notice(format!("the change is saved to {}", shown.display())),
+            Ok(Ok(Saved::Unchanged)) => return,
+            Ok(Err(error)) => EventKind::Trouble(error.to_string()),
+            Err(_) => EventKind::Trouble("the change is not saved: the log has the details".to_owned()),
+        })
+        .await;
+}
+
+/// Writes every event as a line until the server is over.
+///
+/// On a thread of its own: ten thousand departures at once are ten thousand
+/// lines, and the sessions should not wait for them to be written.
+fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("events".to_owned()).spawn(move || {
+        while let Some(event) = events.blocking_recv() {
+            lines.event(&event);
+        }
+    })
+}
+
+fn last_words(summary: Summary, began: Instant) -> String {
+    let Summary { sessions, timed_out, lateness_p99, lateness_max, events_dropped, left_behind } = summary;
+    let mut words =
+        vec![format!("served {sessions} sessions for {}, {timed_out} timed out", brief(began.elapsed()))];
+    if timed_out > 0 {
+        let (p99, max) = (brief(lateness_p99), brief(lateness_max));
+        words.push(format!("99 % of those at most {p99} late, the latest {max}"));
+    }
+    if events_dropped > 0 {
+        words.push(format!("{events_dropped} events were not written"));
+    }
+    if left_behind > 0 {
+        words.push(format!("{left_behind} connections were cut off"));
+    }
+    words.join(", ")
+}
