@@ -5,11 +5,14 @@
 //! they cannot drift apart. Nothing here reads the process's own environment:
 //! it is handed in with [`Sources`].
 
+mod edit;
 mod file;
 pub mod keys;
 pub mod paths;
 mod print;
+mod replace;
 mod resolve;
+pub mod save;
 mod value;
 
 use std::fmt;
@@ -21,6 +24,7 @@ pub use keys::{KEYS, Key};
 pub use paths::Environment;
 pub use print::default_file;
 pub use resolve::{Role, Sources};
+pub use save::{SaveError, Saved, save_settings};
 pub use value::Address;
 
 use crate::presence::Settings;

@@ -134,7 +134,7 @@ impl Sources {
     fn layer(&self, file: Option<Named>) -> Result<Config, ConfigError> {
         let mut draft = self.defaults();
         if let Some(file) = file {
-            draft.take_file(&file);
+            draft.take_file(&file.path, &file.bytes);
             draft.config.file = Some(self.cwd.join(&file.path));
         }
         for (at, key) in KEYS.iter().enumerate().filter(|(_, key)| self.role.takes(key)) {
@@ -198,6 +198,28 @@ impl Sources {
     }
 }
 
+/// Returns the interval and the timeout one file means by itself, with only the defaults below it.
+///
+/// The two need not fit each other: with a flag for one of them the other may
+/// be fine.
+pub(super) fn interval_and_timeout(path: &Path, bytes: &[u8]) -> Result<(Duration, Duration), ConfigError> {
+    let nobody = Sources {
+        role: Role::Serve,
+        config: None,
+        flags: Vec::new(),
+        environment: Environment::default(),
+        cwd: PathBuf::new(),
+        host_name: String::new(),
+    };
+    let mut draft = nobody.defaults();
+    draft.take_file(path, bytes);
+    if draft.problems.is_empty() {
+        Ok((draft.interval, draft.timeout))
+    } else {
+        Err(ConfigError { problems: draft.problems })
+    }
+}
+
 /// A file that was read, as it was named.
 #[derive(Debug)]
 struct Named {
@@ -245,14 +267,14 @@ impl Draft {
     }
 
     /// Takes over a file.
-    fn take_file(&mut self, file: &Named) {
-        let contents = file::understand(&file.bytes);
+    fn take_file(&mut self, path: &Path, bytes: &[u8]) {
+        let contents = file::understand(bytes);
         let mut problems = contents.problems;
         self.doubtful = !problems.is_empty();
         for found in contents.found {
             let Some(key) = KEYS.get(found.key) else { continue };
             match (key.set)(self, &found.written) {
-                Ok(()) => self.note(found.key, Source::File(file.path.clone(), found.place.line)),
+                Ok(()) => self.note(found.key, Source::File(path.to_owned(), found.place.line)),
                 Err(error) => {
                     self.doubtful |= is_of_settings(key);
                     problems.push((found.place, format!("{}: {error}", key.path())));
@@ -260,7 +282,7 @@ impl Draft {
             }
         }
         problems.sort();
-        let place = |Place { line, column }: Place| format!("{}:{line}:{column}", named(&file.path));
+        let place = |Place { line, column }: Place| format!("{}:{line}:{column}", named(path));
         self.problems.extend(problems.into_iter().map(|(at, problem)| format!("{}: {problem}", place(at))));
     }
 
