@@ -11,7 +11,7 @@ use std::io::Write;
 
 use anyhow::Context;
 
-use crate::cli::{self, Cli, Command, CommonArgs};
+use crate::cli::{self, Cli, Command, RunArgs};
 use crate::config::{self, Config, Environment};
 use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
 use crate::tui;
@@ -49,19 +49,19 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     let state_dir = environment.state_dir();
     let sources = command.sources(environment, cwd, host_name());
     let config = sources.resolve().map_err(|error| Failure::Usage(error.into()))?;
-    let start = |role, common: &CommonArgs| Start::new(role, &config, common, rust_log.as_deref());
+    let start = |role, args: &RunArgs| Start::new(role, &config, args, rust_log.as_deref());
     match command {
         Command::Serve(args) => {
-            let start = start("serve", &args.common);
+            let start = start("serve", &args.common.run);
             let last_words = runtime()?.block_on(serve::serve(&config, &sources, start))?;
             print(out, last_words.as_bytes())?;
         }
         Command::Join(args) => {
-            let start = start("join", &args.common);
+            let start = start("join", &args.common.run);
             runtime()?.block_on(join::join(&config, state_dir, start))?;
         }
         Command::Demo(args) => {
-            let start = start("demo", &args.common());
+            let start = start("demo", &args.run);
             let demo = demo::demo(&config, &sources, args.clients(), args.seed, start);
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
@@ -82,7 +82,7 @@ struct Start {
 }
 
 impl Start {
-    fn new(role: &str, config: &Config, common: &CommonArgs, rust_log: Option<&str>) -> Self {
+    fn new(role: &str, config: &Config, args: &RunArgs, rust_log: Option<&str>) -> Self {
         let plan = LogPlan {
             dir: config.log.dir.as_deref(),
             level: &config.log.level,
@@ -94,12 +94,12 @@ impl Start {
         let mut remarks: Vec<String> = config.warnings.iter().chain(&log.warnings).cloned().collect();
         log_panics();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), config = config.file_line(), "{role} starts");
-        if !common.headless && !common.json && tui::is_possible() {
-            let (screen, unknown) = face::options(config, common.ascii);
+        if !args.headless && !args.json && tui::is_possible() {
+            let (screen, unknown) = face::options(config, args.ascii);
             remarks.extend(unknown);
             return Self { lines: Lines::log_only(), log, remarks, screen: Some(screen) };
         }
-        let format = if common.json { LineFormat::Json } else { LineFormat::Text };
+        let format = if args.json { LineFormat::Json } else { LineFormat::Text };
         Self { lines: Lines::stderr(format), log, remarks, screen: None }
     }
 

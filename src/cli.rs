@@ -146,18 +146,9 @@ pub struct DemoArgs {
     /// The same number makes the same fleet with the same fate [default: another one every time]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
-    /// Draw nothing; write what happens to stderr, a line each
-    #[arg(long)]
-    pub headless: bool,
-    /// Write those lines as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Folder of the log files [default: logs in the state folder]
-    #[arg(long, value_name = "DIR")]
-    pub log_dir: Option<String>,
-    /// Least important level that is logged: off, error, warn, info, debug, trace [default: info]
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
+    /// What every long run has.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// The flags `serve` and `join` share.
@@ -166,6 +157,14 @@ pub struct CommonArgs {
     /// Config file to read; it must exist [default: ./config.toml, else the user's own]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What every long run has.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The flags every long run has: how it shows itself, and what it logs.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
     /// Draw nothing; write what happens to stderr, a line each
     #[arg(long)]
     pub headless: bool,
@@ -257,7 +256,7 @@ impl ServeArgs {
             ("server.pin_legacy", &self.pin_legacy),
             ("server.name", &self.server_name),
         ];
-        present(own.into_iter().chain(self.common.settings()))
+        present(own.into_iter().chain(self.common.run.settings()))
     }
 }
 
@@ -274,7 +273,7 @@ impl JoinArgs {
             ("client.id", &self.id),
             ("client.interval", &self.interval),
         ];
-        let mut given = present(own.into_iter().chain(self.common.settings()));
+        let mut given = present(own.into_iter().chain(self.common.run.settings()));
         given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
         given
     }
@@ -285,13 +284,6 @@ impl DemoArgs {
     #[must_use]
     pub fn clients(&self) -> usize {
         self.clients.unwrap_or(DEMO_CLIENTS)
-    }
-
-    /// Returns the flags that `serve` has too.
-    #[must_use]
-    pub fn common(&self) -> CommonArgs {
-        let Self { headless, json, log_dir, log_level, .. } = self.clone();
-        CommonArgs { config: None, headless, json, log_dir, log_level }
     }
 
     /// Returns every setting given, and those a demo does not leave to others.
@@ -311,7 +303,7 @@ impl DemoArgs {
             ("server.name", "demo".to_owned()),
         ];
         let mut given = Vec::from(own);
-        given.extend(present(self.common().settings().into_iter()));
+        given.extend(present(self.run.settings().into_iter()));
         given
     }
 }
@@ -322,7 +314,7 @@ fn fleet_size(text: &str) -> Result<usize, String> {
     size.ok_or_else(|| format!("write a whole number from 1 to {DEMO_CLIENTS_MAX}"))
 }
 
-impl CommonArgs {
+impl RunArgs {
     fn settings(&self) -> [(&'static str, &Option<String>); 2] {
         [("log.dir", &self.log_dir), ("log.level", &self.log_level)]
     }

@@ -161,7 +161,9 @@ async fn save(config: &Config, settings: Settings, remote: &Remote) {
     let saved = tokio::task::spawn_blocking(move || config::save_settings(&path, settings)).await;
     remote
         .note(match saved {
-            Ok(Ok(Saved::Written)) => EventKind::Notice(format!("the change is saved to {}", shown.display())),
+            Ok(Ok(Saved::Written)) => {
+                EventKind::Notice(format!("the change is saved to {}", shown.display()))
+            }
             Ok(Ok(Saved::Unchanged)) => return,
             Ok(Err(error)) => EventKind::Trouble(error.to_string()),
             Err(_) => EventKind::Trouble("the change is not saved: the log has the details".to_owned()),
