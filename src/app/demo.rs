@@ -20,16 +20,13 @@ pub(super) async fn demo(
     start: Start,
 ) -> anyhow::Result<String> {
     let mut signals = Signals::listen().context("cannot listen to signals")?;
-    // What is tried out in a demo must not end up in somebody's settings.
-    let mut config = config.clone();
-    config.file = None;
     check_open_files(net::raise_open_files(), config.server.max_clients)?;
-    let (listener, addr) = bind(&config)?;
+    let (listener, addr) = bind(config)?;
     let seed = seed.unwrap_or_else(|| fastrand::u64(..SEEDS));
-    let introduction = introduction(&config, clients, seed);
-    let mut running = Running::start(&config, listener, addr, start, &introduction).await?;
+    let introduction = introduction(config, clients, seed);
+    let mut running = Running::start(config, listener, addr, start, &introduction).await?;
     let fleet = Fleet::start(addr, clients, seed);
-    let ended = running.attend(&mut signals, &config, sources).await;
+    let ended = running.attend(&mut signals, config, sources).await;
     let last_words = running.stop(&mut signals, fleet.stop()).await;
     ended?;
     Ok(last_words?)

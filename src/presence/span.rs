@@ -10,6 +10,7 @@ pub fn brief(span: Duration) -> String {
     if span < Duration::from_millis(10) {
         let tenths = span.as_micros() / 100;
         return match (tenths / 10, tenths % 10) {
+            (0, 0) if !span.is_zero() => "<0.1ms".to_owned(),
             (whole, 0) => format!("{whole}ms"),
             (whole, tenth) => format!("{whole}.{tenth}ms"),
         };
@@ -147,6 +148,7 @@ mod tests {
     fn brief_keeps_to_two_units() {
         for (span, text) in [
             (Duration::ZERO, "0ms"),
+            (Duration::from_micros(40), "<0.1ms"),
             (Duration::from_micros(440), "0.4ms"),
             (Duration::from_millis(41), "41ms"),
             (Duration::from_millis(999), "999ms"),

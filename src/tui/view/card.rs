@@ -49,6 +49,7 @@ fn narrow(model: &Model, uplink: &Uplink, pen: &mut Pen<'_>, width: usize) {
     let text = || Text::new(model.look);
     let (word, role) = state(uplink);
     let right = match &uplink.link {
+        Link::Offline { .. } if uplink.holding => text().add("held back", Role::Pending).done(),
         Link::Offline { retry_at, .. } => {
             let left = retry_at.saturating_duration_since(model.now.mono);
             text().add(format!("retry in {}", running(left)), Role::Strong).done()
@@ -165,6 +166,9 @@ fn rtt(model: &Model, uplink: &Uplink) -> String {
 fn tally(model: &Model, uplink: &Uplink, wide: bool) -> Line<'static> {
     let text = Text::new(model.look);
     match &uplink.link {
+        Link::Offline { .. } if uplink.holding => {
+            text.add("staying away  ", Role::Pending).hint("H", "lets go").done()
+        }
         Link::Offline { retry_at, attempt, .. } => text
             .add(format!("attempt {attempt}  retry in {}  ", running(until(model, *retry_at))), Role::Text)
             .hint("r", "now")
@@ -240,6 +244,14 @@ fn gauges(model: &Model, uplink: &Uplink, width: usize, names: usize) -> [Line<'
     let of = |text: Text, whole: Duration| {
         if narrow { text.done() } else { text.add(format!(" of {}", running(whole)), Role::Dim).done() }
     };
+    if let Link::Offline { .. } = &uplink.link
+        && uplink.holding
+    {
+        // Coming back by itself would hide what holding was meant to show.
+        let words = "Heartbeats are held back, so it stays away until they are let go";
+        let text = Text::new(model.look).add(words, Role::Pending).done();
+        return [text, server_will(model, uplink)];
+    }
     if let Link::Offline { retry_at, wait, .. } = &uplink.link {
         let left = until(model, *retry_at);
         let name = format!("{:<names$}", name("Retry"));
