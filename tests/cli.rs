@@ -535,7 +535,7 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
         ("[server]\n\nport = 70000\n", "config.toml:3:8: ", "server.port"),
         ("[server]\nport = \"many\"\n", "config.toml:2:8: ", "server.port"),
         ("[server\nport = 1\n", "config.toml:1:8: ", ""),
-        ("[server]\nport = 1\nport = 2\n", "config.toml:3:1: ", "duplicate key"),
+        ("[server]\nport = 1\nport = 2\n", "config.toml:3:1: ", "duplicate key port"),
         (
             "[server]\nheartbeat_interval = 60\nconnection_timeout = 60\n",
             "config.toml:3",

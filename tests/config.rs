@@ -118,7 +118,7 @@ fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
     let desk = desk.file("[server]\n\nport = 1\n");
     let config = desk.config();
     assert_eq!((config.server.port, config.port_is_explicit), (1, false));
-    assert_eq!(config.source(PORT).unwrap().to_string(), "config.toml:3");
+    assert_eq!(config.source(PORT).unwrap().to_string(), "config.toml:3:8");
     let desk = desk.env(&[("PRESENCE_TUI_PORT", "2")]);
     let config = desk.config();
     assert_eq!((config.server.port, config.port_is_explicit), (2, true));
@@ -265,28 +265,30 @@ fn interval_and_timeout_are_held_against_each_other_whichever_way_they_came() {
         text(
             Desk::new().file("[server]\nheartbeat_interval = 90\n").env(&[("PRESENCE_TUI_TIMEOUT", "1m30s")])
         ),
-        "timeout 90s (PRESENCE_TUI_TIMEOUT) must be greater than interval 90s (config.toml:2): \
+        "config.toml:2:22: server.connection_timeout 90s (PRESENCE_TUI_TIMEOUT) must be greater than \
+         server.heartbeat_interval 90s (config.toml:2:22): \
          try a timeout of 3m or more, or a shorter interval"
     );
     // Through the door of the interval.
     assert_eq!(
         text(Desk::new().flags(&[(INTERVAL, "2m")])),
-        "timeout 2m (default) must be greater than interval 2m (--interval): \
+        "server.connection_timeout 2m (default) must be greater than \
+         server.heartbeat_interval 2m (--interval): \
          try a timeout of 4m or more, or a shorter interval"
     );
     // Values that look alike when rounded are still told apart.
     assert!(
         text(Desk::new().flags(&[(INTERVAL, "60.5"), (TIMEOUT, "60")]))
-            .contains("interval 60.5s (--interval)")
+            .contains("server.heartbeat_interval 60.5s (--interval)")
     );
     // The file alone.
     assert!(
         text(Desk::new().file("[server]\nconnection_timeout = 60\n"))
-            .starts_with("timeout 1m (config.toml:2)")
+            .starts_with("config.toml:2:22: server.connection_timeout 1m (config.toml:2:22) must be")
     );
     // Beside another problem it is told too, but not when what was meant is not known.
     let both = Desk::new().flags(&[(PORT, "x"), (INTERVAL, "2m")]).problems();
-    assert!(both.len() == 2 && both[1].starts_with("timeout 2m (default)"), "{both:?}");
+    assert!(both.len() == 2 && both[1].starts_with("server.connection_timeout 2m (default)"), "{both:?}");
     assert_eq!(Desk::new().flags(&[(INTERVAL, "2m"), (TIMEOUT, "4x")]).problems().len(), 1);
     assert_eq!(problems_of("[server]\nheartbeat_interval = \"2m\"\nconnection_timeot = \"4m\"\n").len(), 1);
     // Repaired by a stronger source, it is fine.
@@ -343,7 +345,7 @@ fn the_file_is_looked_for_in_order() {
     let desk = desk.named("f.toml");
     let config = desk.config();
     assert_eq!(config.server.port, 4);
-    assert_eq!(config.source(PORT).unwrap().to_string(), "f.toml:2");
+    assert_eq!(config.source(PORT).unwrap().to_string(), "f.toml:2:8");
 }
 
 #[test]
@@ -452,7 +454,7 @@ level = \"info,presence_tui=debug\"
     let line = |key: &str| printed.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     assert!(line("max_clients").ends_with("  # PRESENCE_TUI_MAX_CLIENTS"));
     assert!(line("port").ends_with("  # default"));
-    assert!(line("heartbeat_interval = 1.5").ends_with("  # config.toml:3"));
+    assert!(line("heartbeat_interval = 1.5").contains("  # config.toml:3:"));
     assert!(line("# id").ends_with("  # not set"));
 }
 

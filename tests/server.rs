@@ -390,6 +390,28 @@ async fn a_client_that_does_not_read_is_cut_as_slow_and_hurts_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pong_goes_ahead_of_everything_that_waits() {
+    let mut lab = Lab::new();
+    let mut busy = lab.call_with_pipe(200);
+    busy.say(LEGACY).await;
+    busy.hear_type("client_list").await;
+    // Others join and talk while this one does not read: a list and chat lines wait for it.
+    let mut talker = lab.legacy().await;
+    for n in 0..5 {
+        talker.say(&format!(r#"{{"type":"chat","message":"line {n} {}"}}"#, "x".repeat(500))).await;
+    }
+    talker.ping().await;
+    busy.say(r#"{"type":"ping"}"#).await;
+    sleep(secs(1)).await;
+    let mut order = Vec::new();
+    while order.len() < 7 {
+        order.push(busy.hear().await["type"].as_str().unwrap().to_owned());
+    }
+    // What was begun before the ping is finished; the pong is next.
+    assert_eq!(order.iter().position(|kind| kind == "pong"), Some(1), "{order:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_a_client_is_bounded() {
     let mut lab = Lab::new();
     let mut talker = lab.legacy().await;

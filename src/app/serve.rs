@@ -58,8 +58,8 @@ fn limits(config: &Config) -> Limits {
 /// Listens on the configured port; the default one may give way to the next that is free, up to 8085.
 pub(super) fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, SocketAddr)> {
     let (host, port) = (config.server.host, config.server.port);
-    let may_give_way = !config.port_is_explicit && (PORT_DEFAULT..=PORT_FALLBACK_LAST).contains(&port);
-    let last = if may_give_way { PORT_FALLBACK_LAST } else { port };
+    let last = last_candidate(port, config.port_is_explicit);
+    let may_give_way = last > port;
     for candidate in port..=last {
         let wanted = SocketAddr::new(host, candidate);
         match net::listen(wanted) {
@@ -89,6 +89,12 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<(std::net::TcpListener, So
         }
     }
     bail!("could not listen on {host}:{port}") // The range is never empty.
+}
+
+/// Returns the last port to try: a port that somebody asked for is used or refused, never replaced.
+fn last_candidate(port: u16, is_explicit: bool) -> u16 {
+    let may_give_way = !is_explicit && (PORT_DEFAULT..=PORT_FALLBACK_LAST).contains(&port);
+    if may_give_way { PORT_FALLBACK_LAST } else { port }
 }
 
 /// Compares the open-file limit with what a full house needs.
@@ -123,4 +129,26 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
     }
     remote.reload(config.server.settings, limits(&config), config.server.register_timeout).await;
     Some(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_port_gives_way_up_to_8085_and_a_port_asked_for_never_does() {
+        assert_eq!(last_candidate(8080, false), 8085);
+        assert_eq!(last_candidate(8083, false), 8085);
+        for (port, is_explicit) in [(8080, true), (9000, false), (8086, false), (0, false), (80, false)] {
+            assert_eq!(last_candidate(port, is_explicit), port);
+        }
+    }
+
+    #[test]
+    fn a_full_house_that_does_not_fit_the_open_file_limit_is_warned_about() {
+        assert_eq!(too_few_files(Some(1_024), 100), None);
+        assert_eq!(too_few_files(None, 1_000_000), None);
+        let warning = too_few_files(Some(1_024), 5_000).unwrap();
+        assert!(warning.contains("1024") && warning.contains("5064") && warning.contains("ulimit -n"));
+    }
 }

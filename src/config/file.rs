@@ -71,8 +71,10 @@ pub(super) fn understand(bytes: &[u8]) -> Contents {
         }
     }
     for error in errors {
-        let at = error.span().map_or(text.len(), |span| span.start);
-        contents.problems.push((place(text, at), error.message().to_owned()));
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let what = text.get(span.clone()).filter(|_| error.message() == "duplicate key").unwrap_or_default();
+        let message = format!("{} {what}", error.message()).trim_end().to_owned();
+        contents.problems.push((place(text, span.start), message));
     }
     contents.problems.sort();
     contents

@@ -149,8 +149,8 @@ impl Config {
 pub enum Source {
     /// Nobody said anything.
     Default,
-    /// A file, as it was named, and the line in it.
-    File(PathBuf, usize),
+    /// A file, as it was named, and the line and the column in it.
+    File(PathBuf, usize, usize),
     /// An environment variable.
     Env(String),
     /// A flag, or the argument it stands for.
@@ -161,7 +161,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(file, line) => write!(f, "{}:{line}", value::shown(&file.display().to_string())),
+            Self::File(file, line, column) => {
+                write!(f, "{}:{line}:{column}", value::shown(&file.display().to_string()))
+            }
             Self::Env(name) | Self::Flag(name) => f.write_str(name),
         }
     }

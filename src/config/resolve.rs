@@ -274,7 +274,9 @@ impl Draft {
         for found in contents.found {
             let Some(key) = KEYS.get(found.key) else { continue };
             match (key.set)(self, &found.written) {
-                Ok(()) => self.note(found.key, Source::File(path.to_owned(), found.place.line)),
+                Ok(()) => {
+                    self.note(found.key, Source::File(path.to_owned(), found.place.line, found.place.column));
+                }
                 Err(error) => {
                     self.doubtful |= is_of_settings(key);
                     problems.push((found.place, format!("{}: {error}", key.path())));
@@ -308,13 +310,17 @@ impl Draft {
 
     /// Says which interval and which timeout do not fit, and where each came from.
     fn misfit(&self) -> String {
-        let from = |key| self.config.source(key).map_or_else(String::new, ToString::to_string);
         let (interval, timeout) = (exact(self.interval), exact(self.timeout));
-        let (interval_from, timeout_from) =
-            (from("server.heartbeat_interval"), from("server.connection_timeout"));
+        let keys = ["server.connection_timeout", "server.heartbeat_interval"];
+        let [timeout_from, interval_from] =
+            keys.map(|key| self.config.source(key).unwrap_or(&Source::Default));
+        // An editor jumps to what an error begins with.
+        let in_file = [timeout_from, interval_from].into_iter().find(|from| matches!(from, Source::File(..)));
+        let place = in_file.map(|from| format!("{from}: ")).unwrap_or_default();
+        let [timeout_key, interval_key] = keys;
         format!(
-            "timeout {timeout} ({timeout_from}) must be greater than interval {interval} ({interval_from}): \
-             try a timeout of {} or more, or a shorter interval",
+            "{place}{timeout_key} {timeout} ({timeout_from}) must be greater than {interval_key} {interval} \
+             ({interval_from}): try a timeout of {} or more, or a shorter interval",
             exact(self.interval * 2)
         )
     }

@@ -23,7 +23,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
 }
 
 fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
-    let Face::Serve { bound, .. } = &model.face else { return };
+    let Face::Serve { bound, join_line, .. } = &model.face else { return };
     let wide = width >= 110;
     let up = model.now.mono.saturating_duration_since(model.started);
     let up = if ticks(model) { stopwatch(up) } else { session(up) };
@@ -35,7 +35,10 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let up = format!("  up {up}");
     let right = if wide { clock(model) } else { settings(model, &["int", "timeout"], width) };
     let room = width.saturating_sub(right.width() + 3);
-    let titles = [title(&up, "presence-tui serve"), title("", "presence-tui serve"), title("", "serve")];
+    let name = "presence-tui serve";
+    let elsewhere = format!("{up}   elsewhere: {join_line}");
+    let titles = [title(&elsewhere, name), title(&up, name), title("", name), title("", "serve")];
+    let titles = titles.into_iter().skip(usize::from(!wide));
     pen.line(0).spans(&first_that_fits(titles, room)).spans_right(&right, 1);
     let right = if wide { settings(model, &["interval", "timeout"], width) } else { clock(model) };
     let room = width.saturating_sub(right.width() + 3);
@@ -106,11 +109,10 @@ pub(super) fn counts(model: &Model, detail: usize) -> Line<'static> {
         text = text.add(gap, Role::Text).add(words, role);
     }
     if detail == 3 {
-        text = text.add(format!("   ({})", view.counts.total()), Role::Dim);
         let (live, most) = (view.counts.live(), view.max_clients);
-        if most > 0 && live.saturating_mul(10) >= most.saturating_mul(9) {
-            text = text.add(format!("  {live} of {most} places taken"), Role::Warning);
-        }
+        let nearly_full = live.saturating_mul(10) >= most.saturating_mul(9);
+        let role = if nearly_full { Role::Warning } else { Role::Dim };
+        text = text.add(format!("   ({live} of {most})"), role);
         if view.connecting > 0 {
             text = text.add(format!("  {} connecting", view.connecting), Role::Dim);
         }
