@@ -538,8 +538,8 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
         ("[server]\nport = 1\nport = 2\n", "config.toml:3:1: ", "duplicate key port"),
         (
             "[server]\nheartbeat_interval = 60\nconnection_timeout = 60\n",
-            "config.toml:3",
-            "greater than interval",
+            "config.toml:3:22: server.connection_timeout",
+            "greater than server.heartbeat_interval",
         ),
     ] {
         let home = Home::new();
@@ -650,10 +650,10 @@ fn config_lists_every_key_with_its_source() {
     }
     for (path, value, source) in [
         ("server.port", "2222", "PRESENCE_TUI_PORT"),
-        ("server.heartbeat_interval", "20", "config.toml:3"),
+        ("server.heartbeat_interval", "20", "config.toml:3:22"),
         ("server.connection_timeout", "120", "default"),
         ("client.name", "\"panel-4\"", "PRESENCE_TUI_NAME"),
-        ("log.level", "\"debug\"", "config.toml:6"),
+        ("log.level", "\"debug\"", "config.toml:6:9"),
     ] {
         let wanted = (path.to_owned(), value.to_owned(), source.to_owned());
         assert!(listed.contains(&wanted), "{wanted:?}:\n{}", ran.stdout);

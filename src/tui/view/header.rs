@@ -42,8 +42,8 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     pen.line(0).spans(&first_that_fits(titles, room)).spans_right(&right, 1);
     let right = if wide { settings(model, &["interval", "timeout"], width) } else { clock(model) };
     let room = width.saturating_sub(right.width() + 3);
-    let counts = [counts(model, 3), counts(model, 2), counts(model, 1), counts(model, 0)];
-    let first = usize::from(!wide);
+    let counts = [4, 3, 2, 1, 0].map(|detail| counts(model, detail));
+    let first = if wide { 0 } else { 2 };
     let line = first_that_fits(counts.into_iter().skip(first), room);
     pen.line(1).gap(1).spans(&line).spans_right(&right, 1);
 }
@@ -81,7 +81,7 @@ const COUNTS_PROBLEMS: usize = 10;
 /// And when not even these fit, who is gone.
 const COUNTS_WORST: usize = 11;
 
-/// Counts the states: 3 with all words, 2 with short words, 1 with wide symbols, 0 with symbols alone.
+/// Counts the states: 4 with all words and how many fit, 3 with all words, 2 with short words, 1 with wide symbols, 0 with symbols alone.
 pub(super) fn counts(model: &Model, detail: usize) -> Line<'static> {
     let view = &model.live;
     let mut text = Text::new(model.look);
@@ -96,23 +96,25 @@ pub(super) fn counts(model: &Model, detail: usize) -> Line<'static> {
         let glyph = model.look.glyphs().state(state);
         let gap = match (at, detail) {
             (0, _) => "",
-            (_, 3) => "   ",
+            (_, 3 | 4) => "   ",
             (_, 1 | 2) => "  ",
             _ => " ",
         };
         let words = match detail {
             2 if state == State::Offline => format!("{glyph} {number} off"),
-            2 | 3 => format!("{glyph} {number} {}", word(state)),
+            2..=4 => format!("{glyph} {number} {}", word(state)),
             1 => format!("{glyph} {number}"),
             _ => format!("{glyph}{number}"),
         };
         text = text.add(gap, Role::Text).add(words, role);
     }
-    if detail == 3 {
+    if detail >= 3 {
         let (live, most) = (view.counts.live(), view.max_clients);
-        let nearly_full = live.saturating_mul(10) >= most.saturating_mul(9);
-        let role = if nearly_full { Role::Warning } else { Role::Dim };
-        text = text.add(format!("   ({live} of {most})"), role);
+        if most > 0 && live.saturating_mul(10) >= most.saturating_mul(9) {
+            text = text.add(format!("  {live} of {most} places taken"), Role::Warning);
+        } else if detail == 4 {
+            text = text.add(format!("   ({live} of {most})"), Role::Dim);
+        }
         if view.connecting > 0 {
             text = text.add(format!("  {} connecting", view.connecting), Role::Dim);
         }
