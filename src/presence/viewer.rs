@@ -85,6 +85,8 @@ impl Viewer {
         };
         if due {
             self.reorder(now, fleet);
+        } else if self.order.len() < self.window.height && self.shows_all() {
+            self.append(fleet);
         }
         let matched = self.order.len();
         let offset = self.window.offset.min(matched.saturating_sub(self.window.height));
@@ -95,6 +97,22 @@ impl Viewer {
             Some(Selected { position, row: fleet.row(now, key)? })
         });
         Page { matched, offset, rows, selected }
+    }
+
+    /// Tells whether every row passes the filter.
+    fn shows_all(&self) -> bool {
+        self.window.filter.is_empty() && self.window.states.is_empty()
+    }
+
+    /// Puts newcomers below the others until the next order: where there is room, nobody need wait to be seen.
+    fn append(&mut self, fleet: &dyn Fleet) {
+        let known = self.order.len();
+        let order = &mut self.order;
+        fleet.each(&mut |glance| {
+            if !order.iter().take(known).any(|&key| key == glance.key) {
+                order.push(glance.key);
+            }
+        });
     }
 
     fn reorder(&mut self, now: Instant, fleet: &dyn Fleet) {
@@ -165,4 +183,55 @@ fn contains(row: &Glance<'_>, needle: &str) -> bool {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of these names, whose keys are their places.
+    struct Names(Vec<Arc<str>>);
+
+    impl Fleet for Names {
+        fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
+            for (place, label) in self.0.iter().enumerate() {
+                visit(Glance {
+                    key: RowKey(place as u64),
+                    state: State::Online,
+                    acked: false,
+                    label,
+                    id: "",
+                    peer: None,
+                    user: None,
+                    tags: &[],
+                    last_seen: None,
+                    deadline: None,
+                    rtt: None,
+                    up_since: None,
+                    gone_at: None,
+                });
+            }
+        }
+
+        fn row(&self, _: RowKey) -> Option<RowView> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_newcomer_is_seen_at_once_and_takes_its_place_at_the_next_order() {
+        #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+        let now = Instant::now();
+        let mut viewer = Viewer::default();
+        viewer.show(Window { height: 10, ..Window::default() });
+        let mut names = Names(vec!["mia".into()]);
+        viewer.look(now, &names);
+        names.0.push("jo".into());
+        viewer.look(now + Duration::from_millis(100), &names);
+        assert_eq!(viewer.order, [RowKey(0), RowKey(1)]);
+        viewer.look(now + Duration::from_millis(200), &names);
+        assert_eq!(viewer.order, [RowKey(0), RowKey(1)], "once");
+        viewer.look(now + RESORT_PERIOD, &names);
+        assert_eq!(viewer.order, [RowKey(1), RowKey(0)]);
+    }
 }

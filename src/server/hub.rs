@@ -23,6 +23,10 @@ use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welc
 
 /// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
+/// A sweep that comes this much too late was held up by ourselves: a stopped process, a machine that stands still.
+const HELD_UP: Duration = Duration::from_millis(100);
+/// How long the sessions then have to read what came meanwhile, before anybody is judged.
+const READ_FIRST: Duration = Duration::from_millis(20);
 /// The least time between two sweeps.
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 /// Clients asked to leave, or to come back, per second: a herd is let through a gate.
@@ -75,6 +79,8 @@ pub(crate) struct Hub {
     screen: Screen,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
+    /// This sweep was held up and has been put off once.
+    put_off: bool,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -98,6 +104,7 @@ impl Hub {
             subscribers: Vec::new(),
             screen,
             judge_at: None,
+            put_off: false,
             drained_at: None,
             refusals: Throttle::default(),
             name,
@@ -307,9 +314,14 @@ impl Hub {
 
     /// Judges, when somebody's time may be up.
     fn judge(&mut self, now: Instant) {
-        if self.judge_at.is_none_or(|at| at > now) {
+        let Some(due) = self.judge_at.filter(|&at| at <= now) else { return };
+        // What a session has read and not noted yet is neither in the socket nor in the pulse: let them go first.
+        if !self.put_off && now.saturating_duration_since(due) >= HELD_UP {
+            self.put_off = true;
+            self.judge_at = Some(now + READ_FIRST);
             return;
         }
+        self.put_off = false;
         let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());

@@ -297,6 +297,11 @@ impl Nc {
         nc
     }
 
+    /// Returns another hold on the connection, for somebody who writes while this one reads.
+    pub fn stream(&self) -> TcpStream {
+        self.stream.get_ref().try_clone().unwrap()
+    }
+
     /// Sends a line.
     pub fn say(&mut self, line: &str) {
         self.stream.get_mut().write_all(format!("{line}\n").as_bytes()).unwrap();
