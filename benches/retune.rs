@@ -26,7 +26,8 @@ fn main() {
         let settings = |interval, timeout| {
             Settings::new(Duration::from_secs(interval), Duration::from_secs(timeout)).unwrap()
         };
-        let limits = Limits { max_clients: n, max_per_ip: 0, retention: Duration::from_hours(1) };
+        let limits =
+            Limits { max_clients: n, max_per_ip: 0, retention: Duration::from_hours(1), pin_legacy: true };
         let options = Options {
             name: "bench".to_owned(),
             settings: settings(60, 120),

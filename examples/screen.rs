@@ -173,7 +173,11 @@ impl Toy {
             max_clients: 1_000,
             settings: self.settings,
             rev: self.rev,
-            acked: (counts.live(), counts.live()),
+            rollout: presence_tui::presence::view::Rollout {
+                applied: counts.live(),
+                of: counts.live(),
+                ..Default::default()
+            },
             matched,
             offset,
             rows,

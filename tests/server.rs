@@ -232,7 +232,7 @@ async fn an_identity_in_use_is_not_given_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_server_says_so_and_when_to_come_back() {
-    let limits = Limits { max_clients: 1, max_per_ip: 0, retention: secs(60) };
+    let limits = Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), pin_legacy: true };
     let mut lab = Lab::with(Options { limits, ..options() });
     let mut first = lab.legacy().await;
     let mut second = lab.call();

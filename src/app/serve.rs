@@ -52,6 +52,7 @@ fn limits(config: &Config) -> Limits {
         max_clients: config.server.max_clients,
         max_per_ip: config.server.max_per_ip.unwrap_or(0),
         retention: config.server.offline_retention,
+        pin_legacy: config.server.pin_legacy,
     }
 }
 

@@ -13,7 +13,7 @@ use super::notice::Notice;
 use super::peers::{Peer, Peers};
 use crate::presence::command::Command;
 use crate::presence::pulse::BeatStrip;
-use crate::presence::view::{Alert, Alerts, RowView, Uplink, View};
+use crate::presence::view::{Alert, Alerts, Rollout, RowView, Uplink, View};
 use crate::presence::viewer::{Fleet, Glance, Viewer};
 use crate::presence::{Event, EventKind, Revision, RowKey, State};
 
@@ -184,7 +184,7 @@ fn view(
         max_clients: 0,
         settings: state.uplink.settings,
         rev: Revision(0),
-        acked: (0, 0),
+        rollout: Rollout::default(),
         matched: page.matched,
         offset: page.offset,
         rows: page.rows,

@@ -19,6 +19,8 @@ pub struct Pulse {
     /// Microseconds plus one; 0 is "not measured yet".
     rtt_us: AtomicU32,
     rev: AtomicU32,
+    /// Milliseconds between the last pings, and between those before.
+    gaps_ms: [AtomicU32; 2],
     late: AtomicBool,
     strip: AtomicU64,
 }
@@ -74,6 +76,7 @@ impl Pulse {
             beats: AtomicU32::new(0),
             rtt_us: AtomicU32::new(0),
             rev: AtomicU32::new(0),
+            gaps_ms: [AtomicU32::new(0), AtomicU32::new(0)],
             late: AtomicBool::new(false),
             strip: AtomicU64::new(0),
         }
@@ -91,6 +94,9 @@ impl Pulse {
     /// Counts a ping that came `gap` after the sign of life before it, against the agreed `interval`.
     pub fn beat(&self, gap: Duration, interval: Duration) {
         self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
+        let [newer, older] = &self.gaps_ms;
+        older.store(newer.load(Relaxed), Relaxed);
+        newer.store(u32::try_from(gap.as_millis()).unwrap_or(u32::MAX), Relaxed);
         let mut strip = BeatStrip(self.strip.load(Relaxed));
         for _ in 0..missed_beats(gap, interval).min(STRIP_BEATS) {
             strip = strip.with(Beat::Missed);
@@ -140,6 +146,14 @@ impl Pulse {
     #[must_use]
     pub fn revision(&self) -> Revision {
         Revision(self.rev.load(Relaxed))
+    }
+
+    /// Returns the longer of the last two gaps between pings; `None` before there were two.
+    #[must_use]
+    pub fn longest_gap(&self) -> Option<Duration> {
+        let longest = self.gaps_ms.iter().map(|gap| gap.load(Relaxed)).max()?;
+        // The first ping has no gap before it.
+        (self.beats() > 2).then(|| Duration::from_millis(longest.into()))
     }
 
     /// Returns how many pings have come.

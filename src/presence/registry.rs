@@ -5,6 +5,7 @@ mod door;
 mod fleet;
 mod graveyard;
 mod judge;
+mod retune;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,10 @@ pub use door::{Admission, Newcomer, Refusal};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
+use retune::Following;
 use takeover::Tenure;
 
-use super::event::{Event, EventKind, Origin, Who};
+use super::event::{Event, EventKind, Who};
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
 use super::reason::Departure;
@@ -40,6 +42,8 @@ pub struct Limits {
     pub max_per_ip: usize,
     /// How long a departed row stays.
     pub retention: Duration,
+    /// Whether a client that cannot follow new settings keeps the longer ones it registered under.
+    pub pin_legacy: bool,
 }
 
 /// Everything known of one client, here or gone.
@@ -91,6 +95,10 @@ struct Live {
     since: Instant,
     /// Set while the client is late: when it was last heard before.
     late_since: Option<Instant>,
+    /// What it is judged by.
+    terms: Settings,
+    /// Whether that is what is in force.
+    following: Following,
     /// Silence before this instant does not count: the timeout was shortened then.
     not_before: Instant,
 }
@@ -165,7 +173,7 @@ impl Registry {
         let last_seen = live.pulse.last_seen();
         let silent = now.saturating_duration_since(last_seen);
         let up = now.saturating_duration_since(live.since);
-        let missed = missed_beats(silent, self.settings.interval());
+        let missed = missed_beats(silent, live.terms.interval());
         let failure = departure.reason.is_failure();
         let alert = failure.then(|| self.alerts.raise(now, live.row));
         self.counts.add(if failure { State::TimedOut } else { State::Left });
@@ -192,27 +200,6 @@ impl Registry {
         self.graveyard.push(now, live.row);
         self.emit(now, Some(live.row), EventKind::Gone { departure, silent, up, missed });
         true
-    }
-
-    /// Puts new settings in force for everybody; returns their revision.
-    ///
-    /// Silence before a shortening does not count against anybody: a timeout
-    /// lowered from 60 s to 15 s would otherwise time out three healthy
-    /// clients of four on the spot.
-    pub fn set_settings(&mut self, now: Instant, new: Settings, origin: Origin) -> Revision {
-        let old = self.settings;
-        if new == old {
-            return self.rev;
-        }
-        self.settings = new;
-        self.rev = self.rev.next();
-        if new.timeout() < old.timeout() || new.late_after() < old.late_after() {
-            for live in self.live.values_mut() {
-                live.not_before = now;
-            }
-        }
-        self.emit(now, None, EventKind::Settings { rev: self.rev, old, new, origin });
-        self.rev
     }
 
     /// Changes how many may be here and how long the departed stay; nobody who is here is sent away.
@@ -350,19 +337,6 @@ impl Registry {
         self.live
             .range((from, Bound::Unbounded))
             .filter_map(|(&conn, live)| Some((conn, self.live_row(live.row)?)))
-    }
-
-    /// Returns how many clients that acknowledge settings follow the newest revision, and how many there are.
-    #[must_use]
-    pub fn acked(&self) -> (usize, usize) {
-        let mut acked = (0, 0);
-        for live in self.live.values() {
-            if self.rows.get(&live.row).is_some_and(|row| row.version > 0) {
-                acked.0 += usize::from(live.pulse.revision() == self.rev);
-                acked.1 += 1;
-            }
-        }
-        acked
     }
 
     fn state_of(&self, row: &Row) -> State {

@@ -97,6 +97,13 @@ impl Settings {
         self.interval + self.interval / 2
     }
 
+    /// Returns the longer interval and the longer timeout of two settings.
+    #[must_use]
+    pub fn longer(self, other: Self) -> Self {
+        // Each timeout is longer than its own interval, so the longer one is longer than both.
+        Self { interval: self.interval.max(other.interval), timeout: self.timeout.max(other.timeout) }
+    }
+
     /// Says in words why these settings, though allowed, are daring.
     #[must_use]
     pub fn warning(self) -> Option<String> {

@@ -71,8 +71,8 @@ pub struct View {
     pub settings: Settings,
     /// Their revision.
     pub rev: Revision,
-    /// How many clients that can acknowledge settings follow this revision, and how many such clients there are.
-    pub acked: (usize, usize),
+    /// How far these settings have come.
+    pub rollout: Rollout,
     /// How many rows pass the filter.
     pub matched: usize,
     /// How many rows were skipped; less than asked for when there are not that many.
@@ -93,7 +93,7 @@ impl View {
     pub fn looks_like(&self, other: &Self) -> bool {
         let newest = |view: &Self| (view.events.len(), view.events.last().map(|event| event.seq));
         let numbers = |view: &Self| {
-            (view.counts, view.connecting, view.max_clients, view.matched, view.offset, view.acked)
+            (view.counts, view.connecting, view.max_clients, view.matched, view.offset, view.rollout)
         };
         numbers(self) == numbers(other)
             && (self.settings, self.rev) == (other.settings, other.rev)
@@ -102,6 +102,19 @@ impl View {
             && self.selected == other.selected
             && self.rows == other.rows
     }
+}
+
+/// How many clients go by the settings in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rollout {
+    /// Clients that said they follow this revision.
+    pub applied: usize,
+    /// Clients that can say so.
+    pub of: usize,
+    /// Those of them that have not, though two of their old intervals have passed.
+    pub lagging: usize,
+    /// Clients that cannot follow, and keep the longer timeout they registered under.
+    pub pinned: usize,
 }
 
 /// The selected row, whether it is inside the window or not.

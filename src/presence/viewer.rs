@@ -213,7 +213,7 @@ mod tests {
             }
         }
 
-        fn row(&self, _: RowKey) -> Option<RowView> {
+        fn row(&self, _: Instant, _: RowKey) -> Option<RowView> {
             None
         }
     }

@@ -166,6 +166,13 @@ impl Hub {
             }
             ToHub::Update(conn, update) => self.update(now, conn, *update),
             ToHub::Woke(conn) => self.registry.woke(now, conn),
+            ToHub::Followed(conn) => {
+                self.registry.followed(conn);
+                // Its deadline may be nearer now than anybody has reckoned with.
+                let settings = self.registry.settings();
+                self.judge_by(now + settings.late_after().min(settings.timeout()));
+                self.screen.touch();
+            }
             ToHub::Closed(conn, departure) => {
                 self.fanout.remove(conn);
                 self.depart(now, conn, departure);

@@ -101,7 +101,7 @@ fn view(
         max_clients: registry.limits().max_clients,
         settings: registry.settings(),
         rev: registry.revision(),
-        acked: registry.acked(),
+        rollout: registry.rollout(now),
         matched: page.matched,
         offset: page.offset,
         rows: page.rows,

@@ -14,7 +14,7 @@ use super::link::Link;
 use super::listener::Place;
 use super::socket::Eye;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
-use crate::presence::{ConnNo, Departure, Pulse, Reason};
+use crate::presence::{ConnNo, Departure, Pulse, Reason, Revision};
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
 
 /// So many lines in a row that cannot be understood end a conversation.
@@ -177,6 +177,7 @@ where
         pulse,
         last_beat: None,
         bad_lines: 0,
+        followed: false,
         chat: ChatBudget::default(),
     })
 }
@@ -190,6 +191,8 @@ struct Session {
     pulse: Arc<Pulse>,
     last_beat: Option<Instant>,
     bad_lines: u8,
+    /// The client has just said that it follows another revision of the settings.
+    followed: bool,
     chat: ChatBudget,
 }
 
@@ -246,7 +249,12 @@ impl Session {
             drop(line);
             self.bad_lines = 0;
             match self.hear(message, now, hub) {
-                Pending::Answer(answer) => wire.answer(&answer),
+                Pending::Answer(answer) => {
+                    wire.answer(&answer);
+                    if std::mem::take(&mut self.followed) {
+                        hub.send(ToHub::Followed(self.tenancy.conn)).await;
+                    }
+                }
                 Pending::Tell(message) => hub.send(message).await,
                 Pending::Leave(departure) => return departure,
                 Pending::Nothing => {}
@@ -290,8 +298,9 @@ impl Session {
         if let Some(us) = ping.rtt_us {
             self.pulse.set_rtt(Duration::from_micros(us.into()));
         }
-        if let Some(rev) = ping.rev {
-            self.pulse.set_revision(crate::presence::Revision(rev));
+        if let Some(rev) = ping.rev.map(Revision).filter(|&rev| rev != self.pulse.revision()) {
+            self.pulse.set_revision(rev);
+            self.followed = true;
         }
         answers::pong(ping, now, rules)
     }
@@ -377,7 +386,7 @@ fn departure(end: WireEnd) -> Departure {
 mod tests {
     use super::super::rules::Rules;
     use super::*;
-    use crate::presence::{Revision, Settings};
+    use crate::presence::Settings;
 
     #[tokio::test]
     async fn a_panic_in_a_conversation_is_one_departure_with_a_reason() {

@@ -286,7 +286,7 @@ mod tests {
             max_clients: 0,
             settings: crate::presence::Settings::default(),
             rev: crate::presence::Revision(1),
-            acked: (0, 0),
+            rollout: crate::presence::view::Rollout::default(),
             matched: 0,
             offset: 0,
             rows: Vec::new(),

@@ -204,7 +204,7 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         max_clients: 100,
         settings: settings(),
         rev: Revision(2),
-        acked: (13, 13),
+        rollout: presence_tui::presence::view::Rollout { applied: 13, of: 13, lagging: 0, pinned: 0 },
         matched: rows.len(),
         offset: 0,
         events: events(&rows),
@@ -221,7 +221,11 @@ pub(super) fn mixed() -> View {
 
 /// Returns nobody.
 pub(super) fn nobody() -> View {
-    View { events: Vec::new(), acked: (0, 0), ..view_of(Vec::new()) }
+    View {
+        events: Vec::new(),
+        rollout: presence_tui::presence::view::Rollout::default(),
+        ..view_of(Vec::new())
+    }
 }
 
 /// Returns so many healthy clients.

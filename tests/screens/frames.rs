@@ -157,7 +157,7 @@ fn a_change_of_settings_shows_where_it_is() {
         press(&mut model, "] ]");
         check("serve_nudge", &model);
         let mut view = mixed();
-        view.acked = (12, 13);
+        view.rollout = presence_tui::presence::view::Rollout { applied: 12, of: 13, lagging: 1, pinned: 2 };
         check("serve_acked", &serve(view, size, DARK));
     }
 }

@@ -162,8 +162,15 @@ fn steps_of_a_setting_are_shown_at_once_and_sent_when_the_keys_rest() {
     let wanted = Settings::new(secs(5.0), secs(45.0)).unwrap();
     assert_eq!(commands(wait(&mut model, 0.1)), [Command::Set(wanted, Origin::Key)]);
     assert!(text(&frame(&model)).contains("timeout 45.0s…"));
-    answer(&mut model, View { settings: wanted, acked: (12, 13), ..mixed() });
-    assert!(text(&frame(&model)).contains("timeout 45.0s (rev 2: 12/13 acked)"));
+    answer(
+        &mut model,
+        View {
+            settings: wanted,
+            rollout: presence_tui::presence::view::Rollout { applied: 12, of: 13, ..Default::default() },
+            ..mixed()
+        },
+    );
+    assert!(text(&frame(&model)).contains("timeout 45.0s (rev 2: 12/13 applied)"));
     let before = mixed().settings;
     assert_eq!(commands(press(&mut model, "u")), [Command::Set(before, Origin::Undo)]);
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::retune::Following;
 use super::takeover::Tenure;
 use super::{Limits, Live, Registry, Row, Standing, label};
 use crate::presence::event::EventKind;
@@ -146,7 +147,7 @@ impl Registry {
         let Some(row) = self.rows.get_mut(&key) else { return Ok(None) };
         let Standing::Here(conn) = row.standing else { return Ok(None) };
         let fresh = self.live.get(&conn).is_some_and(|live| {
-            now.saturating_duration_since(live.pulse.last_seen()) <= self.settings.late_after()
+            now.saturating_duration_since(live.pulse.last_seen()) <= live.terms.late_after()
         });
         let (peer, id) = (row.peer, row.id.clone());
         let Some(tenure) = &mut row.tenure else { return Ok(None) };
@@ -227,7 +228,19 @@ impl Registry {
         self.rows.insert(key, row);
         let pulse = newcomer.pulse.clone();
         pulse.set_revision(self.rev);
-        self.live.insert(conn, Live { row: key, pulse, since: now, late_since: None, not_before: now });
+        let terms = self.settings;
+        self.live.insert(
+            conn,
+            Live {
+                row: key,
+                pulse,
+                since: now,
+                late_since: None,
+                terms,
+                following: Following::Current,
+                not_before: now,
+            },
+        );
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });

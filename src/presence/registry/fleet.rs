@@ -17,9 +17,15 @@ impl Fleet for Registry {
     fn row(&self, now: Instant, key: RowKey) -> Option<RowView> {
         let row = self.rows.get(&key)?;
         let glance = self.glance(key, row);
-        let (pulse, gone) = match &row.standing {
-            Standing::Here(conn) => (&self.live.get(conn)?.pulse, None),
-            Standing::Gone(gone) => (&gone.pulse, Some((gone.at, gone.departure.clone()))),
+        let (pulse, timeout, gone) = match &row.standing {
+            Standing::Here(conn) => {
+                let live = self.live.get(conn)?;
+                (&live.pulse, live.terms.timeout(), None)
+            }
+            Standing::Gone(gone) => {
+                let departed = Some((gone.at, gone.departure.clone()));
+                (&gone.pulse, self.settings.timeout(), departed)
+            }
         };
         let claim = row.claim.to_string();
         Some(RowView {
@@ -37,7 +43,7 @@ impl Fleet for Registry {
             version: row.version,
             last_seen: glance.last_seen,
             deadline: glance.deadline,
-            timeout: self.settings.timeout(),
+            timeout,
             rtt: glance.rtt,
             up_since: glance.up_since,
             strip: pulse.strip(),
@@ -72,7 +78,7 @@ impl Registry {
             Standing::Here(conn) => {
                 if let Some(live) = self.live.get(conn) {
                     glance.last_seen = Some(live.pulse.last_seen());
-                    glance.deadline = live.heard().checked_add(self.settings.timeout());
+                    glance.deadline = live.heard().checked_add(live.terms.timeout());
                     glance.rtt = live.pulse.rtt();
                     glance.up_since = Some(live.since);
                 }

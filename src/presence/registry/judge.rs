@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::retune::Following;
 use super::{Registry, Standing};
 use crate::presence::event::EventKind;
 use crate::presence::pulse::missed_beats;
@@ -30,10 +31,12 @@ impl Registry {
     /// the slow one, nobody is blamed. A sweep of 100,000 pulses costs a
     /// fraction of a millisecond, and a change of settings re-arms nothing.
     pub fn sweep(&mut self, now: Instant, unread: impl Fn(ConnNo) -> bool) -> Verdict {
-        let (late_after, timeout) = (self.settings.late_after(), self.settings.timeout());
+        let settings = self.settings;
         let mut verdict = Verdict::default();
         let mut flips = Vec::new();
         for (&conn, live) in &mut self.live {
+            live.unpin(settings);
+            let (late_after, timeout) = (live.terms.late_after(), live.terms.timeout());
             let heard = live.heard();
             let silent = now.saturating_duration_since(heard);
             let overdue = silent >= late_after;
@@ -54,6 +57,10 @@ impl Registry {
                 // Its session's report may have crossed the mark, or the interval has grown.
                 Some(_) if !overdue => flips.push((conn, State::Online)),
                 _ => {}
+            }
+            if live.following == Following::Pinned {
+                // Its rhythm may come to fit, and nobody will say so: look again.
+                verdict.next = earliest(verdict.next, Some(now + settings.timeout()));
             }
             let due = if overdue || late_after >= timeout { timeout } else { late_after };
             verdict.next = earliest(verdict.next, Some(heard + due));
@@ -79,8 +86,8 @@ impl Registry {
 
     /// Moves a client between online and late, and says so.
     fn flip(&mut self, now: Instant, conn: ConnNo, to: State) {
-        let interval = self.settings.interval();
         let Some(live) = self.live.get_mut(&conn) else { return };
+        let interval = live.terms.interval();
         self.counts.remove(live.state());
         let key = live.row;
         let seen = live.pulse.last_seen();

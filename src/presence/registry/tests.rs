@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::judge::SECOND_LOOK;
 use super::*;
 use crate::presence::Reason;
+use crate::presence::event::Origin;
 use crate::presence::row::Identity;
+use crate::presence::view::Rollout;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -21,7 +23,7 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self::with(Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600) })
+        Self::with(Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), pin_legacy: true })
     }
 
     fn with(limits: Limits) -> Self {
@@ -223,7 +225,7 @@ fn takeovers_from_one_address_are_a_restart_loop_and_no_conflict() {
 
 #[test]
 fn a_full_house_refuses_newcomers_but_not_the_next_life_of_who_is_inside() {
-    let mut lab = Lab::with(Limits { max_clients: 1, max_per_ip: 0, retention: secs(60) });
+    let mut lab = Lab::with(Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), pin_legacy: true });
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap();
     let other = lab.newcomer(0, 2);
     assert_eq!(lab.registry.join(lab.at(0), &other).unwrap_err(), Refusal::Full { max_clients: 1 });
@@ -233,7 +235,7 @@ fn a_full_house_refuses_newcomers_but_not_the_next_life_of_who_is_inside() {
 
 #[test]
 fn the_limit_per_address_counts_who_is_here() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 1, retention: secs(60) });
+    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 1, retention: secs(60), pin_legacy: true });
     let first = lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap();
     let second = Newcomer { fresh_id: "b".into(), ..lab.newcomer(0, 1) };
     assert_eq!(lab.registry.join(lab.at(0), &second).unwrap_err(), Refusal::PerIp { max_per_ip: 1 });
@@ -244,7 +246,7 @@ fn the_limit_per_address_counts_who_is_here() {
 
 #[test]
 fn a_departed_row_stays_for_the_retention_and_no_longer() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(60) });
+    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(60), pin_legacy: true });
     let conn = lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap().conn;
     lab.registry.depart(lab.at(1_000), conn, Reason::Left.into());
     assert_eq!(lab.sweep(60_999).next, Some(lab.at(61_000)));
@@ -255,7 +257,7 @@ fn a_departed_row_stays_for_the_retention_and_no_longer() {
 
 #[test]
 fn a_row_that_came_back_is_not_forgotten_for_its_earlier_departure() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(20) });
+    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(20), pin_legacy: true });
     let conn = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap().conn;
     lab.registry.depart(lab.at(0), conn, Reason::Left.into());
     let back = lab.claimant(10_000, 1, 2, 1);
@@ -294,10 +296,10 @@ fn legacy_clients_with_one_claim_are_two_rows_while_they_live_and_the_returning_
 }
 
 #[test]
-fn a_shorter_timeout_counts_from_the_change_and_a_longer_one_at_once() {
-    let mut lab = Lab::new();
-    let newcomer = lab.newcomer(0, 1);
-    lab.registry.join(lab.at(0), &newcomer).unwrap();
+fn without_pinning_a_shorter_timeout_counts_from_the_change_and_a_longer_one_at_once() {
+    let limits = Limits { max_clients: 9, max_per_ip: 0, retention: secs(3_600), pin_legacy: false };
+    let mut lab = Lab::with(limits);
+    lab.registry.join(lab.at(0), &Newcomer { version: 0, ..lab.newcomer(0, 1) }).unwrap();
     let short = Settings::new(secs(1), secs(5)).unwrap();
     assert_eq!(lab.registry.set_settings(lab.at(14_000), short, Origin::Key), Revision(2));
     assert_eq!(lab.sweep(14_000), Verdict { next: Some(lab.at(15_500)), ..Verdict::default() });
@@ -306,6 +308,117 @@ fn a_shorter_timeout_counts_from_the_change_and_a_longer_one_at_once() {
     lab.registry.set_settings(lab.at(18_999), long, Origin::Key);
     assert_eq!(lab.sweep(19_000).convicted, []);
     assert_eq!(lab.sweep(74_000).convicted.len(), 1);
+}
+
+#[test]
+fn a_shorter_timeout_holds_for_a_client_once_it_says_that_it_follows() {
+    let mut lab = Lab::new();
+    let newcomer = lab.newcomer(0, 1);
+    let conn = lab.registry.join(lab.at(0), &newcomer).unwrap().conn;
+    let short = Settings::new(secs(1), secs(5)).unwrap();
+    let rev = lab.registry.set_settings(lab.at(1_000), short, Origin::Key);
+    let told = Rollout { applied: 0, of: 1, lagging: 0, pinned: 0 };
+    assert_eq!(lab.registry.rollout(lab.at(1_000)), told);
+    assert_eq!(lab.sweep(29_999).convicted, [], "it was never told by a ping of its own");
+    assert_eq!(lab.registry.rollout(lab.at(22_000)), Rollout { lagging: 1, ..told });
+    assert!(newcomer.pulse.touch(lab.at(29_999)));
+    newcomer.pulse.set_revision(rev);
+    lab.registry.followed(conn);
+    assert_eq!(lab.registry.rollout(lab.at(29_999)), Rollout { applied: 1, ..told });
+    assert_eq!(lab.sweep(34_998).convicted, []);
+    assert_eq!(lab.sweep(34_999).convicted, [conn]);
+}
+
+#[test]
+fn a_longer_timeout_holds_for_everybody_at_once() {
+    for version in [0, 1] {
+        let mut lab = Lab::new();
+        lab.registry.join(lab.at(0), &Newcomer { version, ..lab.newcomer(0, 1) }).unwrap();
+        let long = Settings::new(secs(20), secs(90)).unwrap();
+        lab.registry.set_settings(lab.at(29_000), long, Origin::Key);
+        assert_eq!(lab.sweep(89_999).convicted, []);
+        assert_eq!(lab.sweep(90_000).convicted.len(), 1);
+    }
+}
+
+#[test]
+fn a_legacy_client_is_pinned_until_its_own_rhythm_fits_twice_over() {
+    let mut lab = Lab::new();
+    let legacy = Newcomer { version: 0, ..lab.newcomer(0, 1) };
+    lab.registry.join(lab.at(0), &legacy).unwrap();
+    let short = Settings::new(secs(5), secs(12)).unwrap();
+    lab.registry.set_settings(lab.at(0), short, Origin::Key);
+    let beat = |lab: &mut Lab, ms: u64, gap: u64| {
+        let _ = legacy.pulse.touch(lab.at(ms));
+        legacy.pulse.beat(Duration::from_millis(gap), secs(10));
+        lab.sweep(ms).convicted
+    };
+    // A beat every 10 s would not survive a timeout of 12 s for long.
+    for (ms, gap) in [(1_000, 0), (11_000, 10_000), (21_000, 10_000)] {
+        assert_eq!(beat(&mut lab, ms, gap), []);
+    }
+    assert_eq!(lab.registry.rollout(lab.at(21_000)).pinned, 1);
+    assert_eq!(lab.sweep(40_000).convicted, [], "it keeps the 30 s it registered under");
+    // Then it beats every 5 s: two such gaps fit.
+    for (ms, gap) in [(40_000, 19_000), (45_000, 5_000), (50_000, 5_000)] {
+        assert_eq!(beat(&mut lab, ms, gap), []);
+    }
+    assert_eq!(lab.registry.rollout(lab.at(50_000)).pinned, 0);
+    assert_eq!(lab.sweep(62_000).convicted.len(), 1);
+}
+
+/// A thousand healthy clients, a tenth of them of the old kind, while somebody turns both knobs far down.
+#[test]
+fn turning_the_knobs_drops_no_healthy_client() {
+    for seed in 0..5 {
+        let limits = Limits { max_clients: 2_000, max_per_ip: 0, retention: secs(3_600), pin_legacy: true };
+        let settings = Settings::new(secs(60), secs(120)).unwrap();
+        let mut lab = Lab { registry: Registry::new(settings, limits), start: Instant::now() };
+        let mut rng = fastrand::Rng::with_seed(seed);
+        // Every client: its pulse, when it pings next, its interval, and when it hears of the change.
+        let mut fleet: Vec<_> = (0..1_000u64)
+            .map(|n| {
+                let version = u8::from(n % 10 != 0);
+                let newcomer = Newcomer { version, fresh_id: format!("c{n}").into(), ..lab.newcomer(0, 1) };
+                let conn = lab.registry.join(lab.at(0), &newcomer).unwrap().conn;
+                (conn, newcomer.pulse, rng.u64(..60_000), 60_000u64, 0u64, version)
+            })
+            .collect();
+        let changed = 300_000;
+        let rev = Revision(2);
+        for ms in (0..900_000).step_by(200) {
+            if ms == changed {
+                let new = Settings::new(secs(5), secs(15)).unwrap();
+                assert_eq!(lab.registry.set_settings(lab.at(ms), new, Origin::Key), rev);
+                // 200 ms of latency; one push in a hundred is lost and comes with the next pong.
+                for it in &mut fleet {
+                    it.4 = ms + if rng.u8(..100) == 0 { 70_000 } else { 200 };
+                }
+            }
+            for (conn, pulse, next, interval, hears, version) in &mut fleet {
+                if *version > 0 && *hears == ms && ms > 0 {
+                    (*interval, *next) = (5_000, ms);
+                }
+                if *next > ms {
+                    continue;
+                }
+                let gap = Duration::from_millis(*interval);
+                if pulse.touch(lab.at(ms)) {
+                    lab.registry.woke(lab.at(ms), *conn);
+                }
+                pulse.beat(gap, gap);
+                if *interval == 5_000 && pulse.revision() != rev {
+                    pulse.set_revision(rev);
+                    lab.registry.followed(*conn);
+                }
+                let jittered = if *version > 0 { rng.u64(*interval * 3 / 4..=*interval) } else { *interval };
+                *next = ms + jittered;
+            }
+            assert_eq!(lab.sweep(ms).convicted, [], "seed {seed}, {ms} ms");
+        }
+        let settled = Rollout { applied: 900, of: 900, lagging: 0, pinned: 100 };
+        assert_eq!(lab.registry.rollout(lab.at(900_000)), settled);
+    }
 }
 
 #[test]
@@ -370,7 +483,7 @@ proptest! {
     /// reason, and no event speaks of a row that nobody joined.
     #[test]
     fn the_books_always_balance(steps in steps()) {
-        let mut lab = Lab::with(Limits { max_clients: 5, max_per_ip: 3, retention: secs(30) });
+        let mut lab = Lab::with(Limits { max_clients: 5, max_per_ip: 3, retention: secs(30), pin_legacy: true });
         let (mut ms, mut here) = (0, Vec::<(ConnNo, RowKey, Arc<Pulse>)>::new());
         let (mut joined, mut secrets) = (HashSet::new(), std::collections::HashMap::new());
         let mut last_seq = 0;

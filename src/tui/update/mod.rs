@@ -184,7 +184,7 @@ fn differs(old: &View, new: &View) -> bool {
     let seq = |view: &View| view.events.last().map(|event| event.seq);
     let place = |view: &View| view.selected.as_ref().map(|selected| (selected.row.key, selected.position));
     old.counts != new.counts
-        || (old.rev, old.acked, old.settings) != (new.rev, new.acked, new.settings)
+        || (old.rev, old.rollout, old.settings) != (new.rev, new.rollout, new.settings)
         || (old.matched, old.offset, old.connecting) != (new.matched, new.offset, new.connecting)
         || old.alerts.unacked != new.alerts.unacked
         || old.alerts.newest != new.alerts.newest

@@ -6,7 +6,8 @@ use ratatui::text::Line;
 
 use super::pen::{Pen, Text, first_that_fits};
 use super::{card, ticks};
-use crate::presence::{Settings, State};
+use crate::presence::view::Rollout;
+use crate::presence::{Revision, Settings, State};
 use crate::tui::format::{hour_and_minute, running, session, stopwatch, time_of_day, whole};
 use crate::tui::model::{Face, Model};
 use crate::tui::theme::Role;
@@ -139,7 +140,7 @@ fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
     let live = model.live.settings;
     let change = &model.change;
     let under_way = change.nudge.is_some() || change.sent.is_some();
-    let (acked, of) = model.live.acked;
+    let rollout = model.live.rollout;
     let pending = |part: fn(Settings) -> std::time::Duration| under_way && part(wanted) != part(live);
     let ellipsis = model.look.glyphs().ellipsis;
     let value = |text: Text, part: fn(Settings) -> std::time::Duration| {
@@ -150,7 +151,7 @@ fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
             text.add(number, Role::Strong)
         }
     };
-    let following = acked < of;
+    let following = rollout.applied < rollout.of;
     let keys = width >= 110 && !following && !under_way && !read_only(model);
     let [interval, timeout] = names;
     let mut text = value(Text::new(model.look).add(format!("{interval} "), Role::Dim), Settings::interval);
@@ -159,11 +160,27 @@ fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
     if keys {
         text = text.add(" [ [ / ] ]", Role::Key);
     }
-    if following && !under_way && width >= PLAIN_ACKED {
-        let rev = if width >= 110 { format!("rev {}: ", model.live.rev.0) } else { String::new() };
-        text = text.add(format!(" ({rev}{acked}/{of} acked)"), Role::Pending);
+    if !under_way && width >= PLAIN_ACKED {
+        text = text.add(progress(model.live.rev, rollout, width >= 110), Role::Pending);
     }
     text.done()
+}
+
+/// Says how far a change has come, until everybody follows it who can; and who cannot.
+fn progress(rev: Revision, rollout: Rollout, wide: bool) -> String {
+    let Rollout { applied, of, lagging, pinned } = rollout;
+    let mut words = Vec::new();
+    if applied < of {
+        let rev = if wide { format!("rev {}: ", rev.0) } else { String::new() };
+        words.push(format!("{rev}{applied}/{of} applied"));
+    }
+    if wide && lagging > 0 {
+        words.push(format!("{lagging} lagging"));
+    }
+    if wide && pinned > 0 {
+        words.push(format!("{pinned} legacy pinned"));
+    }
+    if words.is_empty() { String::new() } else { format!(" ({})", words.join(", ")) }
 }
 
 /// From this width on there is room to say who follows a change.

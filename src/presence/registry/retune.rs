@@ -1,0 +1,110 @@
+//! Changing the settings while clients are live, so that it hurts nobody.
+//!
+//! A longer timeout holds for everybody at once. A shorter one holds for a
+//! client from the ping in which it says that it follows the new revision; one
+//! that has not said so yet, or cannot, is judged by the longer of what it was
+//! told and what is in force. So no healthy client is ever too slow for a rule
+//! it has not heard of.
+
+use std::time::{Duration, Instant};
+
+use super::{Live, Registry};
+use crate::presence::event::{EventKind, Origin};
+use crate::presence::row::ConnNo;
+use crate::presence::settings::{Revision, Settings};
+use crate::presence::view::Rollout;
+
+/// After so many of its old intervals without a word about the new ones, a client is lagging.
+const LAGGING_INTERVALS: u32 = 2;
+
+/// Whether a client goes by the settings in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Following {
+    /// It does.
+    Current,
+    /// It was told, and has not said that it does.
+    Told {
+        /// When.
+        at: Instant,
+        /// The interval it kept until then.
+        interval: Duration,
+    },
+    /// It cannot be told, and keeps what it registered under until its own rhythm fits.
+    Pinned,
+}
+
+impl Live {
+    /// Puts new settings to a client that may be able to follow them.
+    fn retune(&mut self, now: Instant, new: Settings, can_follow: bool, pin: bool) {
+        let interval = self.terms.interval();
+        let kept = self.terms.longer(new);
+        self.following = match can_follow {
+            true => Following::Told { at: now, interval },
+            false if pin && kept != new => Following::Pinned,
+            false => Following::Current,
+        };
+        if self.following == Following::Current {
+            if self.terms.timeout() > new.timeout() {
+                // The plain rule; but what was silent before it does not count.
+                self.not_before = now;
+            }
+            self.terms = new;
+        } else {
+            self.terms = kept;
+        }
+    }
+
+    /// Lets a pinned client go by the settings in force, if its own rhythm fits them twice over.
+    pub(super) fn unpin(&mut self, settings: Settings) {
+        if self.following == Following::Pinned
+            && self.pulse.longest_gap().is_some_and(|gap| gap * 2 <= settings.timeout())
+        {
+            (self.terms, self.following) = (settings, Following::Current);
+        }
+    }
+}
+
+impl Registry {
+    /// Puts new settings in force; returns their revision, or the old one if nothing changes.
+    pub fn set_settings(&mut self, now: Instant, new: Settings, origin: Origin) -> Revision {
+        let old = self.settings;
+        if new == old {
+            return self.rev;
+        }
+        self.settings = new;
+        self.rev = self.rev.next();
+        for live in self.live.values_mut() {
+            let can_follow = self.rows.get(&live.row).is_some_and(|row| row.version > 0);
+            live.retune(now, new, can_follow, self.limits.pin_legacy);
+        }
+        self.emit(now, None, EventKind::Settings { rev: self.rev, old, new, origin });
+        self.rev
+    }
+
+    /// Notes that a client said which revision it follows; from here on it is judged by that.
+    pub fn followed(&mut self, conn: ConnNo) {
+        let Some(live) = self.live.get_mut(&conn) else { return };
+        if live.pulse.revision() == self.rev {
+            (live.terms, live.following) = (self.settings, Following::Current);
+        }
+    }
+
+    /// Returns how far the settings in force have come.
+    #[must_use]
+    pub fn rollout(&self, now: Instant) -> Rollout {
+        let mut rollout = Rollout::default();
+        for live in self.live.values() {
+            let can_follow = self.rows.get(&live.row).is_some_and(|row| row.version > 0);
+            rollout.of += usize::from(can_follow);
+            match live.following {
+                Following::Current => rollout.applied += usize::from(can_follow),
+                Following::Pinned => rollout.pinned += 1,
+                Following::Told { at, interval } => {
+                    let lags = now.saturating_duration_since(at) > interval * LAGGING_INTERVALS;
+                    rollout.lagging += usize::from(lags);
+                }
+            }
+        }
+        rollout
+    }
+}
