@@ -438,9 +438,9 @@ fn keys_change_the_settings_and_clients_are_told() {
     let config = nc.hears("config");
     assert!(config["interval_ms"].as_u64().unwrap() > 5_000, "{config}");
     assert_eq!(config["timeout_ms"], 15_000);
-    terminal.shows("(0/1 acked)");
+    terminal.shows("(0/1 applied)");
     nc.say(&format!(r#"{{"type":"ping","rev":{}}}"#, config["rev"]));
-    terminal.hides("acked)");
+    terminal.hides("applied)");
     terminal.types("]");
     let config = nc.hears("config");
     assert!(config["timeout_ms"].as_u64().unwrap() > 15_000, "{config}");
