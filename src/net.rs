@@ -1,5 +1,7 @@
 //! What the operating system gives and takes: descriptors, socket options, accept errors.
 
+pub mod addr;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -13,7 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("net", &[]),
     ("lib", &[]),
     ("protocol", &["presence"]),
-    ("config", &["presence"]),
+    ("config", &["presence", "net"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
     ("cli", &["config"]),

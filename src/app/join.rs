@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::face::{Face, Wish};
 use super::signals::Signals;
 use super::{Failure, Start};
-use crate::client::{Engine, Identity, Notice, Options, ServerAddr, Tcp, Window};
+use crate::client::{Engine, Identity, Notice, Options, Tcp, Window};
 use crate::config::Config;
 use crate::presence::row::Claim;
 use crate::telemetry::Lines;
@@ -96,10 +96,8 @@ fn options(config: &Config) -> Result<Options, Failure> {
             "no server to join (write presence-tui join HOST[:PORT], or set client.server in the config)";
         return Err(Failure::Usage(anyhow::anyhow!(words)));
     };
-    let server: ServerAddr =
-        server.to_string().parse().map_err(|error| Failure::Usage(anyhow::Error::new(error)))?;
     Ok(Options {
-        server,
+        server: server.clone(),
         name: client.name.clone(),
         user: client.user.clone(),
         device: client.device.clone(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::addr::ServerAddr;
+use crate::net::addr::ServerAddr;
 
 /// Makes connections; tests make theirs of memory.
 pub trait Connector: Send + Sync {

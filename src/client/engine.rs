@@ -10,7 +10,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::addr::ServerAddr;
 use super::backoff::Backoff;
 use super::connect::Connector;
 use super::console::{Console, Interrupt};
@@ -21,6 +20,7 @@ use super::identity::Identity;
 use super::notice::Notice;
 use super::peers::base_id;
 use super::session::converse;
+use crate::net::addr::ServerAddr;
 use crate::presence::command::Command;
 use crate::presence::row::Claim;
 use crate::presence::view::{Link, Uplink};

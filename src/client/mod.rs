@@ -6,7 +6,6 @@
 //! ping and what the answers mean. What happens is shown at the [`desk`], and a
 //! screen looks at it through a [`window`].
 
-pub mod addr;
 pub mod backoff;
 pub mod connect;
 pub mod console;
@@ -21,7 +20,7 @@ pub mod roster;
 pub mod session;
 pub mod window;
 
-pub use addr::{AddrError, ServerAddr};
+pub use crate::net::addr::{AddrError, ServerAddr};
 pub use connect::{Connector, Tcp};
 pub use desk::JoinState;
 pub use engine::{Engine, JoinError, Options, Windows};

@@ -25,15 +25,15 @@ pub use paths::Environment;
 pub use print::default_file;
 pub use resolve::{Role, Sources};
 pub use save::{SaveError, Saved, save_settings};
-pub use value::Address;
 
+use crate::net::addr::ServerAddr;
 use crate::presence::Settings;
 use crate::presence::view::Sort;
 
 /// The last port a server tries by itself when the default one is taken.
 pub const PORT_FALLBACK_LAST: u16 = 8085;
 /// The port a server listens on, and a client connects to, unless told otherwise.
-pub const PORT_DEFAULT: u16 = 8080;
+pub const PORT_DEFAULT: u16 = crate::net::addr::DEFAULT_PORT;
 
 /// Every setting in force, checked one by one and against each other.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +83,7 @@ pub struct ServerConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientConfig {
     /// The server to join.
-    pub server: Option<Address>,
+    pub server: Option<ServerAddr>,
     /// What to call this client.
     pub name: String,
     /// The person it belongs to.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::PORT_DEFAULT;
+use crate::net::addr::{AddrError, ServerAddr};
 use crate::presence::span;
 use crate::presence::view::Sort;
 
@@ -205,10 +205,8 @@ pub(super) fn socket(written: &Written) -> Result<SocketAddr, String> {
 }
 
 /// Reads the address of a server.
-pub(super) fn address(written: &Written) -> Result<Address, String> {
-    let text = text(written, "the address of a server")?;
-    Address::parse(text)
-        .ok_or_else(|| format!("{written} is not the address of a server (HOST, HOST:PORT, or [IPV6]:PORT)"))
+pub(super) fn address(written: &Written) -> Result<ServerAddr, String> {
+    text(written, "the address of a server")?.parse().map_err(|error: AddrError| error.to_string())
 }
 
 /// Reads the column to sort by.
@@ -287,85 +285,9 @@ fn tag(key: &str, value: &Written) -> Result<(String, String), String> {
     Ok((key, name(value, "the value of a tag")?))
 }
 
-/// The server a client connects to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// Host name or IP address, without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-}
-
-impl Address {
-    /// Reads `HOST`, `HOST:PORT`, `IPV6` or `[IPV6]:PORT`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let with = |host: &str, port: u16| Self { host: host.to_owned(), port };
-        if let Some(rest) = text.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']')?;
-            let (bare, _zone) = host.split_once('%').unwrap_or((host, ""));
-            bare.parse::<std::net::Ipv6Addr>().ok()?;
-            return match rest.strip_prefix(':') {
-                Some(port) => Some(with(host, real_port(port)?)),
-                None => rest.is_empty().then(|| with(host, PORT_DEFAULT)),
-            };
-        }
-        if text.parse::<std::net::Ipv6Addr>().is_ok() {
-            return Some(with(text, PORT_DEFAULT));
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => (host, real_port(port)?),
-            None => (text, PORT_DEFAULT),
-        };
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b".-_".contains(&b);
-        let fits = (1..=253).contains(&host.len()) && !host.starts_with('-') && host.bytes().all(allowed);
-        fits.then(|| with(host, port))
-    }
-}
-
-/// Reads a port one can connect to.
-fn real_port(text: &str) -> Option<u16> {
-    text.parse().ok().filter(|port| *port > 0)
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_server_s_address_is_read_with_and_without_port() {
-        for (text, host, port) in [
-            ("hq", "hq", 8080),
-            ("hq.example.com:9000", "hq.example.com", 9000),
-            ("192.0.2.7", "192.0.2.7", 8080),
-            ("2001:db8::7", "2001:db8::7", 8080),
-            ("[2001:db8::7]", "2001:db8::7", 8080),
-            ("[fe80::1%eth0]:1", "fe80::1%eth0", 1),
-        ] {
-            let address = Address::parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
-            assert_eq!(Address::parse(&address.to_string()), Some(address), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_server_s_address_is_refused() {
-        for text in
-            ["", ":1", "hq:", "hq:0", "hq:70000", "hq:x", "a b", "http://hq", "[::1", "[hq]:1", "::1:x", "-h"]
-        {
-            assert_eq!(Address::parse(text), None, "{text:?}");
-        }
-    }
 
     #[test]
     fn a_filter_is_told_from_a_mistyped_level() {
