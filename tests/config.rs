@@ -412,7 +412,7 @@ fn every_example_of_the_default_file_is_a_valid_value() {
         file.push('\n');
     }
     let config = Desk::new().file(&file).config();
-    assert_eq!(config.client.server, "192.0.2.7".parse().ok());
+    assert_eq!(config.client.server, "192.0.2.7:8080".parse().ok());
     assert!(KEYS.iter().all(|key| *config.source(&key.path()).unwrap() != Source::Default));
 }
 
