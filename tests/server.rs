@@ -60,6 +60,28 @@ async fn a_silent_client_is_late_then_told_and_closed_at_its_deadline_and_the_ot
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_of_the_server_times_out_nobody() {
+    let mut lab = Lab::new();
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        peers.push(lab.legacy().await);
+        assert_eq!(lab.word().await, "registered");
+    }
+    for (at, pause) in [(3, 40), (7, 95), (2, 3_600)] {
+        sleep(secs(at)).await;
+        // The clock jumps as it does for a process that was stopped: nothing ran meanwhile.
+        advance(secs(pause)).await;
+        let (word, text) = lab.event().await;
+        assert_eq!(word, "trouble");
+        assert!(text.starts_with("I was paused for "), "{text}");
+        for peer in &mut peers {
+            peer.ping().await;
+        }
+    }
+    assert!(lab.events.try_recv().is_err(), "nobody was late, nobody was lost");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_blank_line_is_a_sign_of_life_and_brings_a_late_client_back() {
     let mut lab = Lab::new();
     let mut nc = lab.legacy().await;

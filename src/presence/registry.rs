@@ -99,7 +99,7 @@ struct Live {
     terms: Settings,
     /// Whether that is what is in force.
     following: Following,
-    /// Silence before this instant does not count: the timeout was shortened then.
+    /// Silence before this instant does not count: we paused ourselves, or the timeout was shortened then.
     not_before: Instant,
 }
 

@@ -16,6 +16,7 @@ use super::throttle::Throttle;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
+use crate::presence::span::brief;
 use crate::presence::view::View;
 use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
@@ -23,8 +24,12 @@ use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welc
 
 /// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
-/// A sweep that comes this much too late was held up by ourselves: a stopped process, a machine that stands still.
+/// The hub looks at the clock this often while anybody is here, so that it knows when it could not.
+const TICK: Duration = Duration::from_millis(500);
+/// Waking up this much too late is a pause of our own: a stopped process, a machine that stands still.
 const HELD_UP: Duration = Duration::from_millis(100);
+/// A pause this long is worth a line.
+const WORTH_SAYING: Duration = Duration::from_secs(1);
 /// How long the sessions then have to read what came meanwhile, before anybody is judged.
 const READ_FIRST: Duration = Duration::from_millis(20);
 /// The least time between two sweeps.
@@ -62,6 +67,8 @@ pub struct Summary {
     pub lateness_p99: Duration,
     /// How late the latest was.
     pub lateness_max: Duration,
+    /// How long this process could not look, all in all.
+    pub paused: Duration,
     /// Events that a subscriber was too slow to take.
     pub events_dropped: u64,
     /// Connections that did not end in time.
@@ -79,8 +86,8 @@ pub(crate) struct Hub {
     screen: Screen,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
-    /// This sweep was held up and has been put off once.
-    put_off: bool,
+    /// When it last looked at the clock.
+    looked_at: Instant,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -104,7 +111,7 @@ impl Hub {
             subscribers: Vec::new(),
             screen,
             judge_at: None,
-            put_off: false,
+            looked_at: now(),
             drained_at: None,
             refusals: Throttle::default(),
             name,
@@ -138,6 +145,7 @@ impl Hub {
                 () = sleep_until(wake) => {}
             }
             let now = now();
+            self.notice_pause(now, wake);
             for message in heard.drain(..) {
                 self.hear(now, message);
             }
@@ -150,7 +158,8 @@ impl Hub {
 
     /// Returns when there is something to do without being told.
     fn next_wake(&self) -> Option<Instant> {
-        [self.judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
+        let tick = (self.registry.counts().live() > 0).then(|| self.looked_at + TICK);
+        [tick, self.judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
             .into_iter()
             .flatten()
             .min()
@@ -319,16 +328,30 @@ impl Hub {
         self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Judges, when somebody's time may be up.
-    fn judge(&mut self, now: Instant) {
-        let Some(due) = self.judge_at.filter(|&at| at <= now) else { return };
-        // What a session has read and not noted yet is neither in the socket nor in the pulse: let them go first.
-        if !self.put_off && now.saturating_duration_since(due) >= HELD_UP {
-            self.put_off = true;
-            self.judge_at = Some(now + READ_FIRST);
+    /// Compares the clock with when it should have been looked at: what lies between was a pause of our own.
+    fn notice_pause(&mut self, now: Instant, wake: Option<Instant>) {
+        self.looked_at = now;
+        let pause = wake.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        if pause < HELD_UP {
             return;
         }
-        self.put_off = false;
+        self.registry.forgive(now, pause);
+        self.summary.paused += pause;
+        if pause >= WORTH_SAYING && self.registry.counts().live() > 0 {
+            let words = format!("I was paused for {}; nobody is blamed for that time", brief(pause));
+            self.registry.note(now, EventKind::Trouble(words));
+        }
+        // What a session has read and not noted yet is neither in the socket nor in the pulse: let them go first.
+        if let Some(due) = self.judge_at {
+            self.judge_at = Some(due.max(now + READ_FIRST));
+        }
+    }
+
+    /// Judges, when somebody's time may be up.
+    fn judge(&mut self, now: Instant) {
+        if self.judge_at.is_none_or(|at| at > now) {
+            return;
+        }
         let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());

@@ -76,6 +76,16 @@ impl Registry {
         verdict
     }
 
+    /// Takes a pause of our own out of everybody's silence: deadlines move by its length.
+    ///
+    /// What a client sent meanwhile was not read, and what it did not send was
+    /// not missed: a pause of any length times out nobody who is well.
+    pub fn forgive(&mut self, now: Instant, pause: Duration) {
+        for live in self.live.values_mut() {
+            live.not_before = (live.heard() + pause).min(now);
+        }
+    }
+
     /// Says that a client that was marked late has been heard again.
     pub fn woke(&mut self, now: Instant, conn: ConnNo) {
         let Some(live) = self.live.get(&conn) else { return };

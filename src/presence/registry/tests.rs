@@ -129,6 +129,20 @@ fn a_client_whose_words_wait_unread_is_not_judged() {
 }
 
 #[test]
+fn a_pause_of_our_own_moves_every_deadline_by_its_length() {
+    let mut lab = Lab::new();
+    lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap();
+    // 14 s of silence, then nobody looked for 90 s.
+    lab.registry.forgive(lab.at(104_000), secs(90));
+    assert_eq!(lab.sweep(104_999).convicted, []);
+    assert_eq!(lab.words(), ["registered"]);
+    assert_eq!(lab.sweep(105_000).next, Some(lab.at(120_000)));
+    assert_eq!(lab.words(), ["late"]);
+    assert_eq!(lab.sweep(119_999).convicted, []);
+    assert_eq!(lab.sweep(120_000).convicted.len(), 1);
+}
+
+#[test]
 fn the_same_client_comes_back_to_its_own_row() {
     let mut lab = Lab::new();
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 5, 1)).unwrap();
