@@ -190,6 +190,8 @@ const ADDRESS_MAX: usize = 47;
 const BEATS_MAX: usize = 33;
 /// Below this width of the whole screen, rows are only glyph, name and seconds.
 pub const NARROW: usize = 40;
+/// Below this width there is room for a number, and none for a word before it.
+pub const TIGHT: usize = 24;
 /// Below this width there are no borders and no column heads.
 pub const PLAIN: usize = 60;
 
@@ -210,7 +212,8 @@ pub fn bar_width(screen: usize) -> usize {
 pub fn countdown_width(screen: usize) -> usize {
     match screen {
         NARROW.. => 6,
-        _ => 10,
+        TIGHT..NARROW => 10,
+        _ => 6,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::presence::pulse::missed_beats;
 use crate::presence::span::brief;
 use crate::presence::view::RowView;
 use crate::presence::{Reason, State};
-use crate::tui::columns::{Column, NARROW, PLAIN, bar_width, countdown_width, gap};
+use crate::tui::columns::{Column, NARROW, PLAIN, TIGHT, bar_width, countdown_width, gap};
 use crate::tui::format::{age, bar, beats, cells, fit, fit_middle, late_bar, running, session, since, whole};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
@@ -206,8 +206,8 @@ fn countdown(model: &Model, row: &RowView, width: usize, screen: usize, pen: &mu
     let role = role(model, row);
     if let Some(text) = fate(model, row) {
         if screen < NARROW {
-            // The first two words say it: `down 14s`, `left: quit`.
-            let short: Vec<&str> = text.split(' ').take(2).collect();
+            // The first two words say it: `down 14s`, `left: quit`; and in a pinch the second one does.
+            let short: Vec<&str> = text.split(' ').take(2).skip(usize::from(screen < TIGHT)).collect();
             pen.cell_right(short.join(" ").trim_end_matches(':'), width, role);
         } else {
             pen.cell(&text, width, role);
