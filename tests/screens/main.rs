@@ -11,4 +11,5 @@ mod drawing;
 mod fleet;
 mod frames;
 mod keys;
+mod picture;
 mod sizes;
