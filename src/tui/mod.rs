@@ -142,6 +142,9 @@ pub enum TuiError {
 /// How long a cancelled screen may take to give the terminal back.
 const LEAVE_GRACE: Duration = Duration::from_millis(500);
 
+/// How often somebody other than the screen asks whether the terminal is still there.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
 /// Shows a screen on a thread of its own until `cancel`, until the operator insists, or until the terminal is lost.
 ///
 /// `q` sends [`Command::Quit`] and the screen stays up, saying that it stops,
@@ -171,8 +174,19 @@ pub async fn run(
         cancel.cancelled().await;
         tokio::time::sleep(LEAVE_GRACE).await;
     };
+    // Not left to the screen alone: crossterm reads a dead terminal for ever, at times on the screen's own thread.
+    let lost = async {
+        while terminal::is_alive() {
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
+        tokio::time::sleep(LEAVE_GRACE).await;
+    };
     tokio::select! {
         result = &mut ended => result.unwrap_or(Err(TuiError::Panicked)),
+        () = lost => {
+            terminal::abandon();
+            Err(TuiError::Lost)
+        }
         () = cancelled => {
             terminal::abandon();
             Err(TuiError::Stalled)

@@ -293,13 +293,15 @@ fn install_hook() {
     }));
 }
 
+/// Tells whether there still is a terminal.
 #[cfg(unix)]
-fn is_alive() -> bool {
+pub(super) fn is_alive() -> bool {
     rustix::termios::tcgetattr(io::stdin()).is_ok()
 }
 
+/// Tells whether there still is a terminal.
 #[cfg(not(unix))]
-fn is_alive() -> bool {
+pub(super) fn is_alive() -> bool {
     true
 }
 

@@ -130,6 +130,8 @@ pub struct Terminal {
     written: Arc<(Mutex<Written>, Condvar)>,
     reader: Option<JoinHandle<()>>,
     returns: usize,
+    /// The program whose window was closed: it must not outlive a test that fails.
+    orphan: Option<Pid>,
 }
 
 impl Terminal {
@@ -169,7 +171,15 @@ impl Terminal {
             move || read(output, &written)
         });
         let keyboard = Some(master.take_writer().unwrap());
-        Self { master: Some(master), keyboard, holder, written, reader: Some(reader), returns: 0 }
+        Self {
+            master: Some(master),
+            keyboard,
+            holder,
+            written,
+            reader: Some(reader),
+            returns: 0,
+            orphan: None,
+        }
     }
 
     /// Types.
@@ -200,6 +210,7 @@ impl Terminal {
 
     /// Closes the window; nothing can be read or typed any more.
     pub fn hang_up(&mut self) {
+        self.orphan = Some(self.pid());
         self.lock().let_go = true;
         // The reader waits in a read that only output ends; a program that draws draws at a new size.
         self.master.as_ref().unwrap().resize(pty_size((79, 23))).unwrap();
@@ -345,9 +356,8 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if let Some(leader) = self.master.as_ref().and_then(|master| master.process_group_leader())
-            && let Some(pid) = Pid::from_raw(leader)
-        {
+        let leader = self.master.as_ref().and_then(|master| master.process_group_leader());
+        for pid in leader.and_then(Pid::from_raw).into_iter().chain(self.orphan) {
             let _ = kill_process(pid, Signal::KILL); // It may be over already.
         }
         let _ = self.holder.kill(); // Likewise.
