@@ -46,7 +46,8 @@ fn join(home: &Home, server: SocketAddr, name: &str) -> Terminal {
 fn ended_well(terminal: &mut Terminal, sessions: usize) {
     let GivenBack { status, last_words } = terminal.given_back();
     assert_eq!(status, 0, "{last_words:?}");
-    let expected = format!("served {sessions} sessions for ");
+    let s = if sessions == 1 { "" } else { "s" };
+    let expected = format!("served {sessions} session{s} for ");
     assert!(last_words.starts_with(&expected) && last_words.lines().count() == 1, "{last_words:?}");
 }
 
@@ -247,7 +248,7 @@ fn with_its_output_in_a_pipe_it_writes_plain_lines() {
     terminal.types(CTRL_C);
     let output = terminal.plain_output();
     assert!(
-        output.contains("listening on 127.0.0.1:") && output.contains(" note: served 1 sessions"),
+        output.contains("listening on 127.0.0.1:") && output.contains(" note: served 1 session"),
         "{output}"
     );
     assert!(!output.contains('\x1b'), "{output:?}");

@@ -183,11 +183,18 @@ fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) -> io:
     })
 }
 
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
 fn last_words(summary: Summary, began: Instant) -> String {
     let Summary { sessions, timed_out, lateness_p99, lateness_max, paused, events_dropped, left_behind } =
         summary;
-    let mut words =
-        vec![format!("served {sessions} sessions for {}, {timed_out} timed out", brief(began.elapsed()))];
+    let mut words = vec![format!(
+        "served {sessions} session{} for {}, {timed_out} timed out",
+        plural(sessions),
+        brief(began.elapsed())
+    )];
     if timed_out > 0 {
         let (p99, max) = (brief(lateness_p99), brief(lateness_max));
         words.push(format!("99 % of those at most {p99} late, the latest {max}"));

@@ -45,6 +45,10 @@ impl Connector for Tcp {
         // A ping is one small segment that should leave now; without this the client still works.
         let _ = stream.set_nodelay(true);
         let local = stream.local_addr().ok();
+        if local == Some(address) {
+            // On loopback a free port may connect to itself: nobody is there, and the server could not come back.
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
         Ok((stream, local))
     }
 }

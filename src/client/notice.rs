@@ -212,6 +212,7 @@ impl fmt::Display for Notice {
                 write!(f, "retrying in {} (attempt {attempt})", brief(*wait))
             }
             Self::Refused { code, message } => write!(f, "the server says {code}: {message}"),
+            Self::Roster { peers: 1 } => f.write_str("1 client is here"),
             Self::Roster { peers } => write!(f, "{peers} clients are here"),
             Self::PeerJoined { label } => write!(f, "{label} joined"),
             Self::PeerLate { label } => write!(f, "{label} is late"),

@@ -332,8 +332,9 @@ impl Draft {
             return;
         }
         self.config.server.register_timeout = timeout;
-        if let Some(source) = self.config.source("server.register_timeout")
-            && *source != Source::Default
+        // A file may repeat the default, which is nobody's wish; who types a value wants to know.
+        if let Some(source @ (Source::Flag(_) | Source::Env(_))) =
+            self.config.source("server.register_timeout")
             && self.role != Role::Join
         {
             let warning = format!(

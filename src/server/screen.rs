@@ -15,6 +15,8 @@ use crate::presence::viewer::Viewer;
 
 /// The least time between two views.
 const VIEW_PERIOD: Duration = Duration::from_millis(100);
+/// How often rows are looked at for beats, which tell nobody that they came.
+const BEAT_PERIOD: Duration = Duration::from_millis(400);
 /// How many events are kept to be scrolled through.
 const EVENTS_KEPT: usize = 500;
 
@@ -45,7 +47,7 @@ impl Screen {
 
     pub(super) fn show(&mut self, window: Window) {
         self.viewer.show(window);
-        self.asked = true;
+        (self.asked, self.changed) = (true, true);
     }
 
     /// Says that something a screen shows has changed.
@@ -63,13 +65,15 @@ impl Screen {
 
     /// Returns when the next view is due: beats change rows without telling anybody, so live rows are looked at.
     pub(super) fn due(&self, registry: &Registry) -> Option<Instant> {
+        let period = if self.changed { VIEW_PERIOD } else { BEAT_PERIOD };
         let moves = self.asked && (self.changed || registry.counts().live() > 0);
-        moves.then(|| self.last.map(|last| last + VIEW_PERIOD)).flatten()
+        moves.then(|| self.last.map(|last| last + period)).flatten()
     }
 
     /// Sends a view, if its time has come and it differs from the last one.
     pub(super) fn publish(&mut self, now: Instant, registry: &Registry, rules: &Rules) {
-        let early = self.last.is_some_and(|last| now.saturating_duration_since(last) < VIEW_PERIOD);
+        let period = if self.changed { VIEW_PERIOD } else { BEAT_PERIOD };
+        let early = self.last.is_some_and(|last| now.saturating_duration_since(last) < period);
         if !self.asked || early {
             return;
         }

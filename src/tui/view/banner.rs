@@ -9,6 +9,7 @@ use ratatui::text::Line;
 use super::count;
 use super::pen::{Pen, Text, first_that_fits};
 use crate::presence::view::Alert;
+use crate::presence::view::Link;
 use crate::presence::{Reason, State};
 use crate::tui::format::{running, since, time_of_day};
 use crate::tui::model::{Banner, Model, Paused};
@@ -90,7 +91,11 @@ fn holding(model: &Model) -> Vec<Line<'static>> {
         let left = (at + uplink.settings.timeout()).saturating_duration_since(model.now.mono);
         format!(" server drops us in {}", running(left))
     });
-    let words = drops.unwrap_or_else(|| " no heartbeats are sent".to_owned());
+    let words = match (&uplink.link, drops) {
+        (Link::Online(_) | Link::Late(..), Some(drops)) => drops,
+        (Link::Offline { .. }, _) => " the server has given us up".to_owned(),
+        _ => " no heartbeats are sent".to_owned(),
+    };
     vec![banner().add(words, Role::Text).done(), banner().done()]
 }
 
