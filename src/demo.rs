@@ -1,7 +1,7 @@
 //! A fleet of simulated clients: real ones, over real sockets, with made-up lives.
 //!
-//! [`script`] says what happens to a client, [`cast`] what it is called, and
-//! [`far`] keeps some of them at a distance. Here they are brought to life.
+//! `script` says what happens to a client, `cast` what it is called, and
+//! `far` keeps some of them at a distance. Here they are brought to life.
 
 mod cast;
 mod far;
