@@ -3,10 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::Event;
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -84,7 +85,7 @@ pub async fn show<S: Stage>(
                 due.extend(input::message(event));
                 // Keys that came in one burst cost one frame.
                 while due.len() < TAKEN_MAX
-                    && let Some(Some(Ok(event))) = events.next().now_or_never()
+                    && let Some(Ok(event)) = at_hand(&mut events).await
                 {
                     due.extend(input::message(event));
                 }
@@ -112,6 +113,18 @@ pub async fn show<S: Stage>(
             }
         }
     }
+}
+
+/// Returns what is there already, without waiting.
+///
+/// With the task's own waker: crossterm keeps the waker of the poll that found
+/// nothing, and a key that wakes nobody would act only with the next one.
+async fn at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<T> {
+    std::future::poll_fn(|cx| match events.poll_next_unpin(cx) {
+        Poll::Ready(event) => Poll::Ready(event),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Waits for whatever comes first.
@@ -238,5 +251,54 @@ impl Continued {
 
     async fn next(&mut self) {
         std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::{Mutex, PoisonError};
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// Keys as crossterm yields them: the waker of the first poll that finds nothing is kept, later ones are not.
+    #[derive(Clone, Default)]
+    struct Keys(Arc<Mutex<(Option<char>, Option<Waker>)>>);
+
+    impl Keys {
+        fn press(&self, key: char) {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            state.0 = Some(key);
+            if let Some(waker) = state.1.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Stream for Keys {
+        type Item = char;
+
+        fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<char>> {
+            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(key) = state.0.take() {
+                return Poll::Ready(Some(key));
+            }
+            state.1.get_or_insert_with(|| cx.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_pressed_after_a_look_for_more_is_not_left_waiting_for_the_next() {
+        let mut keys = Keys::default();
+        assert_eq!(at_hand(&mut keys).await, None);
+        let later = keys.clone();
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(10)).await;
+            later.press('x');
+        });
+        let pressed = tokio::time::timeout(Duration::from_secs(1), keys.next()).await;
+        assert_eq!(pressed, Ok(Some('x')));
     }
 }
