@@ -4,14 +4,16 @@
 //! every text a peer sends is made harmless once, here, by [`clean`].
 
 pub mod clean;
+pub mod code;
 pub mod codec;
 pub mod entry;
 pub mod message;
 pub mod register;
 
+pub use code::ErrorCode;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};
 pub use entry::{Entry, Parted};
-pub use message::{Chat, ClientMessage, DecodeError, ErrorCode, Ping, ServerMessage, Update, Welcome};
+pub use message::{Chat, ClientMessage, DecodeError, Ping, ServerMessage, Update, Welcome};
 pub use register::{Register, Registration};
 
 /// The protocol version this program speaks.
