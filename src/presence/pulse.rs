@@ -124,13 +124,17 @@ impl Pulse {
         true
     }
 
-    /// Notes a round trip measured by the client, or by a probe.
+    /// Notes a round trip measured by the client, smoothed with 1/8 of each new one (as TCP does, RFC 6298).
     pub fn set_rtt(&self, rtt: Duration) {
-        let us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
-        self.rtt_us.store(us.saturating_add(1), Relaxed);
+        let us = i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX).min(i64::from(u32::MAX - 1));
+        let smooth = match self.rtt_us.load(Relaxed) {
+            0 => us,
+            known => i64::from(known - 1) + (us - i64::from(known - 1)) / 8,
+        };
+        self.rtt_us.store(u32::try_from(smooth + 1).unwrap_or(u32::MAX), Relaxed);
     }
 
-    /// Returns the last measured round trip.
+    /// Returns the smoothed round trip.
     #[must_use]
     pub fn rtt(&self) -> Option<Duration> {
         let us = self.rtt_us.load(Relaxed).checked_sub(1)?;
@@ -237,5 +241,9 @@ mod tests {
         assert_eq!(pulse.rtt(), None);
         pulse.set_rtt(Duration::ZERO);
         assert_eq!(pulse.rtt(), Some(Duration::ZERO));
+        pulse.set_rtt(Duration::from_millis(80));
+        assert_eq!(pulse.rtt(), Some(Duration::from_millis(10)), "one slow beat is no slow client");
+        pulse.set_rtt(Duration::MAX);
+        assert!(pulse.rtt() > Some(Duration::from_secs(500)));
     }
 }
