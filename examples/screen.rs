@@ -8,6 +8,7 @@ use presence_tui::presence::command::Command;
 use presence_tui::presence::event::{EventKind, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
+use presence_tui::presence::trust::TrackRecord;
 use presence_tui::presence::view::{Alert, Alerts, Link, RowView, Selected, Sort, Uplink, View, Window};
 use presence_tui::presence::{Departure, Event, Reason, Revision, RowKey, Settings, State};
 use presence_tui::tui::{Options, Screen, run};
@@ -45,6 +46,8 @@ impl Toy {
             deadline: Some(now + settings.timeout()),
             timeout: settings.timeout(),
             rtt: Some(Duration::from_micros(u64::from(fastrand::u32(200..90_000)))),
+            jitter: None,
+            gap: None,
             up_since: Some(now),
             strip: BeatStrip::default(),
             beats: 0,
@@ -172,6 +175,7 @@ impl Toy {
             connecting: 0,
             max_clients: 1_000,
             settings: self.settings,
+            asked: self.settings,
             rev: self.rev,
             rollout: presence_tui::presence::view::Rollout {
                 applied: counts.live(),
@@ -183,6 +187,9 @@ impl Toy {
             rows,
             selected,
             alerts: self.alerts(),
+            hold: None,
+            outlook: None,
+            record: TrackRecord::default(),
             events: self.events.get(first..).unwrap_or_default().to_vec(),
         }
     }

@@ -13,6 +13,7 @@ use super::notice::Notice;
 use super::peers::{Peer, Peers};
 use crate::presence::command::Command;
 use crate::presence::pulse::BeatStrip;
+use crate::presence::trust::TrackRecord;
 use crate::presence::view::{Alert, Alerts, Rollout, RowView, Uplink, View};
 use crate::presence::viewer::{Fleet, Glance, Viewer};
 use crate::presence::{Event, EventKind, Revision, RowKey, State};
@@ -183,6 +184,7 @@ fn view(
         connecting: 0,
         max_clients: 0,
         settings: state.uplink.settings,
+        asked: state.uplink.settings,
         rev: Revision(0),
         rollout: Rollout::default(),
         matched: page.matched,
@@ -190,6 +192,9 @@ fn view(
         rows: page.rows,
         selected: page.selected,
         alerts: alerts(&state.peers, acked),
+        hold: None,
+        outlook: None,
+        record: TrackRecord::default(),
         events: events.iter().skip(skipped).cloned().collect(),
     }
 }
@@ -260,6 +265,8 @@ impl Fleet for Roster<'_> {
             deadline: None,
             timeout: self.timeout,
             rtt: None,
+            jitter: None,
+            gap: None,
             up_since: peer.up_since,
             strip: BeatStrip::default(),
             beats: 0,

@@ -14,6 +14,7 @@ pub mod rhythm;
 pub mod row;
 pub mod settings;
 pub mod span;
+pub mod trust;
 pub mod view;
 pub mod viewer;
 

@@ -12,6 +12,7 @@ use super::pulse::BeatStrip;
 use super::reason::Departure;
 use super::row::{Counts, RowKey, State, Tag};
 use super::settings::{Revision, Settings};
+use super::trust::{Hold, Outlook, TrackRecord};
 
 /// By which column rows are ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,6 +55,8 @@ pub struct Window {
     pub selected: Option<RowKey>,
     /// How many of the newest events are wanted.
     pub events: usize,
+    /// Settings somebody thinks of putting in force: what would they do?
+    pub preview: Option<Settings>,
 }
 
 /// One answer: everything a screen needs for its next frames.
@@ -69,7 +72,9 @@ pub struct View {
     pub max_clients: usize,
     /// The settings in force.
     pub settings: Settings,
-    /// Their revision.
+    /// The settings that were asked for; those in force are longer while the fleet is too large for them.
+    pub asked: Settings,
+    /// The revision of the settings in force.
     pub rev: Revision,
     /// How far these settings have come.
     pub rollout: Rollout,
@@ -83,6 +88,12 @@ pub struct View {
     pub selected: Option<Selected>,
     /// Departures nobody has acknowledged.
     pub alerts: Alerts,
+    /// Set while verdicts are held back.
+    pub hold: Option<Hold>,
+    /// What the settings of [`Window::preview`] would do.
+    pub outlook: Option<Outlook>,
+    /// How far the verdicts can be trusted.
+    pub record: TrackRecord,
     /// The newest events, oldest first.
     pub events: Vec<Arc<Event>>,
 }
@@ -96,7 +107,9 @@ impl View {
             (view.counts, view.connecting, view.max_clients, view.matched, view.offset, view.rollout)
         };
         numbers(self) == numbers(other)
-            && (self.settings, self.rev) == (other.settings, other.rev)
+            && (self.settings, self.asked, self.rev) == (other.settings, other.asked, other.rev)
+            && (self.hold, self.record) == (other.hold, other.record)
+            && self.outlook == other.outlook
             && newest(self) == newest(other)
             && self.alerts == other.alerts
             && self.selected == other.selected
@@ -196,8 +209,12 @@ pub struct RowView {
     pub deadline: Option<Instant>,
     /// The timeout that deadline comes from.
     pub timeout: Duration,
-    /// Its last round trip.
+    /// Its round trip, smoothed.
     pub rtt: Option<Duration>,
+    /// How much its round trip varies.
+    pub jitter: Option<Duration>,
+    /// How far apart its pings are, and how much that varies.
+    pub gap: Option<(Duration, Duration)>,
     /// Start of its session.
     pub up_since: Option<Instant>,
     /// How its last beats went.

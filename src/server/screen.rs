@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::rules::Rules;
 use crate::presence::Event;
 use crate::presence::registry::Registry;
+use crate::presence::trust::TrackRecord;
 use crate::presence::view::{View, Window};
 use crate::presence::viewer::Viewer;
 
@@ -104,6 +105,7 @@ fn view(
         connecting: rules.connecting.load(Relaxed),
         max_clients: registry.limits().max_clients,
         settings: registry.settings(),
+        asked: registry.settings(),
         rev: registry.revision(),
         rollout: registry.rollout(now),
         matched: page.matched,
@@ -111,6 +113,9 @@ fn view(
         rows: page.rows,
         selected: page.selected,
         alerts: registry.alerts(),
+        hold: None,
+        outlook: None,
+        record: TrackRecord::default(),
         events: events.iter().skip(skipped).cloned().collect(),
     }
 }

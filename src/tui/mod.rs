@@ -299,6 +299,7 @@ mod tests {
             connecting: 0,
             max_clients: 0,
             settings: crate::presence::Settings::default(),
+            asked: crate::presence::Settings::default(),
             rev: crate::presence::Revision(1),
             rollout: crate::presence::view::Rollout::default(),
             matched: 0,
@@ -306,6 +307,9 @@ mod tests {
             rows: Vec::new(),
             selected: None,
             alerts: crate::presence::view::Alerts::default(),
+            hold: None,
+            outlook: None,
+            record: crate::presence::trust::TrackRecord::default(),
             events: Vec::new(),
         }
     }

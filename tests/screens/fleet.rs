@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use presence_tui::presence::event::{Origin, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
+use presence_tui::presence::trust::TrackRecord;
 use presence_tui::presence::view::{Alert, Alerts, Link, RowView, Uplink, View};
 use presence_tui::presence::{Departure, Event, EventKind, Reason, Revision, RowKey, Settings, State};
 use presence_tui::tui::model::{Face, Model, Now};
@@ -134,6 +135,8 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
         deadline: seen.filter(|_| live).map(|seen| seen + secs(15.0)),
         timeout: secs(15.0),
         rtt: (sketch.rtt_ms > 0.0).then(|| secs(sketch.rtt_ms / 1_000.0)),
+        jitter: None,
+        gap: None,
         up_since: (sketch.up > 0.0 && seen.is_some())
             .then(|| ago(sketch.up + if live { 0.0 } else { sketch.silent })),
         strip: strip(sketch.strip),
@@ -203,6 +206,7 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         connecting: 0,
         max_clients: 100,
         settings: settings(),
+        asked: settings(),
         rev: Revision(2),
         rollout: presence_tui::presence::view::Rollout { applied: 13, of: 13, lagging: 0, pinned: 0 },
         matched: rows.len(),
@@ -211,6 +215,9 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         rows,
         selected: None,
         alerts: Alerts { unacked, newest, mass: None },
+        hold: None,
+        outlook: None,
+        record: TrackRecord::default(),
     }
 }
 

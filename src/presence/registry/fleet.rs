@@ -45,6 +45,8 @@ impl Fleet for Registry {
             deadline: glance.deadline,
             timeout,
             rtt: glance.rtt,
+            jitter: None,
+            gap: None,
             up_since: glance.up_since,
             strip: pulse.strip(),
             beats: pulse.beats(),

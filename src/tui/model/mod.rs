@@ -270,6 +270,7 @@ impl Model {
         let close = self.details || self.events.back > 0 || (self.zoom && self.focus == Pane::Events);
         let aim = self.table.goto.unwrap_or(self.table.top);
         Window {
+            preview: None,
             sort: self.table.sort,
             reversed: self.table.reversed,
             hold_order: self.held(),
