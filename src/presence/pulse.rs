@@ -18,9 +18,17 @@ pub struct Pulse {
     beats: AtomicU32,
     /// Microseconds plus one; 0 is "not measured yet".
     rtt_us: AtomicU32,
+    /// The last round trip as it was measured, in microseconds.
+    raw_rtt_us: AtomicU32,
+    /// Microseconds.
+    jitter_us: AtomicU32,
     rev: AtomicU32,
     /// Milliseconds between the last pings, and between those before.
     gaps_ms: [AtomicU32; 2],
+    /// Milliseconds between two pings, smoothed, plus one; 0 is "not measured yet".
+    mean_gap_ms: AtomicU32,
+    /// How far a gap is from that, smoothed, in milliseconds.
+    gap_spread_ms: AtomicU32,
     late: AtomicBool,
     strip: AtomicU64,
 }
@@ -75,8 +83,12 @@ impl Pulse {
             seen_us: AtomicU64::new(0),
             beats: AtomicU32::new(0),
             rtt_us: AtomicU32::new(0),
+            raw_rtt_us: AtomicU32::new(0),
+            jitter_us: AtomicU32::new(0),
             rev: AtomicU32::new(0),
             gaps_ms: [AtomicU32::new(0), AtomicU32::new(0)],
+            mean_gap_ms: AtomicU32::new(0),
+            gap_spread_ms: AtomicU32::new(0),
             late: AtomicBool::new(false),
             strip: AtomicU64::new(0),
         }
@@ -93,10 +105,15 @@ impl Pulse {
 
     /// Counts a ping that came `gap` after the sign of life before it, against the agreed `interval`.
     pub fn beat(&self, gap: Duration, interval: Duration) {
-        self.beats.store(self.beats.load(Relaxed).wrapping_add(1), Relaxed);
+        let beats = self.beats.load(Relaxed);
+        self.beats.store(beats.wrapping_add(1), Relaxed);
+        let gap_ms = u32::try_from(gap.as_millis()).unwrap_or(u32::MAX - 1);
         let [newer, older] = &self.gaps_ms;
         older.store(newer.load(Relaxed), Relaxed);
-        newer.store(u32::try_from(gap.as_millis()).unwrap_or(u32::MAX), Relaxed);
+        newer.store(gap_ms, Relaxed);
+        if beats > 0 {
+            self.smooth_gap(gap_ms);
+        }
         let mut strip = BeatStrip(self.strip.load(Relaxed));
         for _ in 0..missed_beats(gap, interval).min(STRIP_BEATS) {
             strip = strip.with(Beat::Missed);
@@ -104,6 +121,29 @@ impl Pulse {
         let on_time = gap <= interval + interval / 2;
         strip = strip.with(if on_time { Beat::OnTime } else { Beat::Late });
         self.strip.store(strip.0, Relaxed);
+    }
+
+    /// Takes one more gap into the client's own rhythm, with the weights TCP gives a round trip (RFC 6298).
+    fn smooth_gap(&self, gap_ms: u32) {
+        let (mean, spread) = match self.mean_gap_ms.load(Relaxed) {
+            0 => (gap_ms, gap_ms / 8),
+            known => {
+                let mean = known - 1;
+                let off = gap_ms.abs_diff(mean);
+                (toward(mean, gap_ms, 8), toward(self.gap_spread_ms.load(Relaxed), off, 4))
+            }
+        };
+        self.mean_gap_ms.store(mean.saturating_add(1), Relaxed);
+        self.gap_spread_ms.store(spread, Relaxed);
+    }
+
+    /// Returns how far apart the client's pings are, and how far from that one usually is; `None` before
+    /// there was a gap under the settings it follows.
+    #[must_use]
+    pub fn gap(&self) -> Option<(Duration, Duration)> {
+        let mean = self.mean_gap_ms.load(Relaxed).checked_sub(1)?;
+        let millis = |ms: u32| Duration::from_millis(ms.into());
+        Some((millis(mean), millis(self.gap_spread_ms.load(Relaxed))))
     }
 
     /// Returns when the client was last heard.
@@ -124,14 +164,27 @@ impl Pulse {
         true
     }
 
-    /// Notes a round trip measured by the client, smoothed with 1/8 of each new one (as TCP does, RFC 6298).
+    /// Notes a round trip measured by the client: smoothed with 1/8 of each new one (as TCP does, RFC 6298),
+    /// and its jitter with 1/16 of each change (as RTP does, RFC 3550, 6.4.1).
     pub fn set_rtt(&self, rtt: Duration) {
-        let us = i64::try_from(rtt.as_micros()).unwrap_or(i64::MAX).min(i64::from(u32::MAX - 1));
+        let us = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX - 1);
         let smooth = match self.rtt_us.load(Relaxed) {
             0 => us,
-            known => i64::from(known - 1) + (us - i64::from(known - 1)) / 8,
+            known => {
+                let change = us.abs_diff(self.raw_rtt_us.load(Relaxed));
+                self.jitter_us.store(toward(self.jitter_us.load(Relaxed), change, 16), Relaxed);
+                toward(known - 1, us, 8)
+            }
         };
-        self.rtt_us.store(u32::try_from(smooth + 1).unwrap_or(u32::MAX), Relaxed);
+        self.raw_rtt_us.store(us, Relaxed);
+        self.rtt_us.store(smooth.saturating_add(1), Relaxed);
+    }
+
+    /// Returns how much the round trip varies; `None` before two were measured.
+    #[must_use]
+    pub fn jitter(&self) -> Option<Duration> {
+        let us = self.jitter_us.load(Relaxed);
+        (us > 0).then(|| Duration::from_micros(us.into()))
     }
 
     /// Returns the smoothed round trip.
@@ -141,9 +194,10 @@ impl Pulse {
         Some(Duration::from_micros(us.into()))
     }
 
-    /// Notes the settings revision the client says it follows.
+    /// Notes the settings revision the client says it follows; its rhythm is measured afresh from there.
     pub fn set_revision(&self, rev: Revision) {
         self.rev.store(rev.0, Relaxed);
+        self.mean_gap_ms.store(0, Relaxed);
     }
 
     /// Returns the settings revision the client last acknowledged; 0 for none.
@@ -171,6 +225,11 @@ impl Pulse {
     pub fn strip(&self) -> BeatStrip {
         BeatStrip(self.strip.load(Relaxed))
     }
+}
+
+/// Returns `from` moved towards `to` by one part in `parts`.
+fn toward(from: u32, to: u32, parts: u32) -> u32 {
+    if to >= from { from + (to - from) / parts } else { from - (from - to) / parts }
 }
 
 /// Returns how many beats an `interval` would have brought inside `gap` that did not come.
@@ -233,6 +292,37 @@ mod tests {
         }
         assert!(strip.iter().all(|beat| beat == Beat::OnTime));
         assert_eq!(strip.iter().count(), 32);
+    }
+
+    #[test]
+    fn the_rhythm_of_a_client_is_its_own_and_starts_afresh_with_other_settings() {
+        let pulse = Pulse::new(Instant::now());
+        let second = Duration::from_secs(1);
+        pulse.beat(Duration::ZERO, second);
+        assert_eq!(pulse.gap(), None, "the first ping has no gap before it");
+        for _ in 0..40 {
+            pulse.beat(second * 6, second);
+        }
+        assert_eq!(pulse.gap().unwrap().0, second * 6);
+        assert!(pulse.gap().unwrap().1 < second / 50, "it is as steady as can be");
+        pulse.beat(second * 14, second);
+        assert_eq!(pulse.gap().unwrap().0, second * 7, "one eighth of the way");
+        pulse.set_revision(Revision(2));
+        assert_eq!(pulse.gap(), None);
+    }
+
+    #[test]
+    fn jitter_follows_the_changes_of_the_round_trip() {
+        let pulse = Pulse::new(Instant::now());
+        let ms = Duration::from_millis;
+        pulse.set_rtt(ms(100));
+        assert_eq!(pulse.jitter(), None);
+        pulse.set_rtt(ms(116));
+        assert_eq!(pulse.jitter(), Some(ms(1)), "a sixteenth of the change");
+        for at in 0..500 {
+            pulse.set_rtt(ms(if at % 2 == 0 { 100 } else { 116 }));
+        }
+        assert!(pulse.jitter().unwrap().abs_diff(ms(16)) < ms(1));
     }
 
     #[test]

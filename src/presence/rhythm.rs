@@ -4,6 +4,11 @@ use std::time::{Duration, Instant};
 
 /// So many changes of state within [`FLAP_SPAN`] are flapping.
 pub const FLAP_CHANGES: usize = 4;
+/// It goes on until no more than so many are left within [`FLAP_SPAN`].
+///
+/// Between the two a row keeps the mark it has: a mark that comes and goes
+/// with every change would itself flap.
+pub const CALM_CHANGES: usize = 1;
 /// How far back changes count.
 pub const FLAP_SPAN: Duration = Duration::from_mins(10);
 
@@ -12,22 +17,32 @@ pub const FLAP_SPAN: Duration = Duration::from_mins(10);
 pub struct Rhythm {
     changes: [Option<Instant>; FLAP_CHANGES],
     last: Instant,
+    /// It was flapping at the last change.
+    flapping: bool,
 }
 
 impl Rhythm {
     /// Starts with the change that made the row.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { changes: [None; FLAP_CHANGES], last: now }
+        Self { changes: [None; FLAP_CHANGES], last: now, flapping: false }
     }
 
     /// Notes a change of state.
     pub fn change(&mut self, now: Instant) {
+        self.flapping = self.is_flapping(now);
         self.changes.rotate_left(1);
         if let Some(newest) = self.changes.last_mut() {
             *newest = Some(now);
         }
         self.last = now;
+        self.flapping |= self.recent(now) >= FLAP_CHANGES;
+    }
+
+    /// Returns how many changes lie within the last [`FLAP_SPAN`], of those that are remembered.
+    fn recent(&self, now: Instant) -> usize {
+        let is_recent = |at: &&Instant| now.saturating_duration_since(**at) <= FLAP_SPAN;
+        self.changes.iter().flatten().filter(is_recent).count()
     }
 
     /// Returns when the state last changed.
@@ -36,11 +51,11 @@ impl Rhythm {
         self.last
     }
 
-    /// Tells whether the state changes too often to be believed: four times in ten minutes.
+    /// Tells whether the state changes too often to be believed: from the fourth change in ten minutes
+    /// until at most one is left.
     #[must_use]
     pub fn is_flapping(&self, now: Instant) -> bool {
-        let oldest = self.changes.first().copied().flatten();
-        oldest.is_some_and(|at| now.saturating_duration_since(at) <= FLAP_SPAN)
+        self.flapping && self.recent(now) > CALM_CHANGES
     }
 }
 
@@ -50,16 +65,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_changes_in_ten_minutes_are_flapping_until_they_are_old() {
+    fn four_changes_in_ten_minutes_are_flapping_until_one_is_left() {
         let start = Instant::now();
+        let at = |minute| start + Duration::from_mins(minute);
         let mut rhythm = Rhythm::new(start);
         for minute in 1..=3 {
-            rhythm.change(start + Duration::from_mins(minute));
+            rhythm.change(at(minute));
         }
-        assert!(!rhythm.is_flapping(start + Duration::from_mins(3)), "three changes may be an accident");
-        rhythm.change(start + Duration::from_mins(4));
-        assert!(rhythm.is_flapping(start + Duration::from_mins(11)));
-        assert!(!rhythm.is_flapping(start + Duration::from_mins(12)));
-        assert_eq!(rhythm.last_change(), start + Duration::from_mins(4));
+        assert!(!rhythm.is_flapping(at(3)), "three changes may be an accident");
+        rhythm.change(at(4));
+        assert!(rhythm.is_flapping(at(4)));
+        assert!(rhythm.is_flapping(at(13)), "two changes are left: the mark stays");
+        assert!(!rhythm.is_flapping(at(14)), "one is left");
+        assert_eq!(rhythm.last_change(), at(4));
+    }
+
+    #[test]
+    fn a_client_that_calmed_down_needs_four_changes_to_be_marked_again() {
+        let start = Instant::now();
+        let at = |minute| start + Duration::from_mins(minute);
+        let mut rhythm = Rhythm::new(start);
+        for minute in 1..=4 {
+            rhythm.change(at(minute));
+        }
+        for minute in 14..=16 {
+            rhythm.change(at(minute));
+            assert!(!rhythm.is_flapping(at(minute)), "{minute}");
+        }
+        rhythm.change(at(17));
+        assert!(rhythm.is_flapping(at(17)));
+    }
+
+    #[test]
+    fn a_client_that_goes_on_flapping_keeps_its_mark() {
+        let start = Instant::now();
+        let at = |minute| start + Duration::from_mins(minute);
+        let mut rhythm = Rhythm::new(start);
+        for minute in [1, 2, 3, 4, 9, 13, 18, 22] {
+            rhythm.change(at(minute));
+        }
+        assert!(rhythm.is_flapping(at(22)), "three in ten minutes are enough to keep it");
     }
 }
