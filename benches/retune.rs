@@ -27,7 +27,7 @@ fn main() {
             Settings::new(Duration::from_secs(interval), Duration::from_secs(timeout)).unwrap()
         };
         let limits =
-            Limits { max_clients: n, max_per_ip: 0, retention: Duration::from_hours(1), pin_legacy: true };
+            Limits { max_clients: n, max_per_ip: 0, retention: Duration::from_hours(1), ..Limits::default() };
         let options = Options {
             name: "bench".to_owned(),
             settings: settings(60, 120),

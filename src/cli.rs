@@ -97,6 +97,9 @@ pub struct ServeArgs {
     /// Whether old clients keep their timeout when it is shortened live [default: true]
     #[arg(long, value_name = "BOOL")]
     pub pin_legacy: Option<String>,
+    /// How many pings a second the whole fleet may send; 0 for any number [default: 2000]
+    #[arg(long, value_name = "N")]
+    pub max_pings_per_second: Option<String>,
     /// What the server calls itself [default: the host name]
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
@@ -254,6 +257,7 @@ impl ServeArgs {
             ("server.register_timeout", &self.register_timeout),
             ("server.max_per_ip", &self.max_per_ip),
             ("server.pin_legacy", &self.pin_legacy),
+            ("server.max_pings_per_second", &self.max_pings_per_second),
             ("server.name", &self.server_name),
         ];
         present(own.into_iter().chain(self.common.run.settings()))
@@ -372,7 +376,7 @@ mod tests {
     #[test]
     fn what_is_given_goes_to_its_setting() {
         let line = "presence-tui serve --host h --port p --interval i --timeout t --max-clients m \
-                    --offline-retention o --register-timeout r --max-per-ip x --pin-legacy b \
+                    --offline-retention o --register-timeout r --max-per-ip x --pin-legacy b --max-pings-per-second q \
                     --server-name s --log-dir d --log-level l --config f";
         let command = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command;
         let given = command.given();

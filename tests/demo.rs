@@ -28,7 +28,7 @@ async fn next(events: &mut mpsc::Receiver<Arc<Event>>) -> Arc<Event> {
 async fn whoever_goes_comes_back_in_its_own_row_and_in_the_end_all_say_goodbye() {
     let ms = Duration::from_millis;
     let limits =
-        Limits { max_clients: 40, max_per_ip: 0, retention: Duration::from_hours(1), pin_legacy: true };
+        Limits { max_clients: 40, max_per_ip: 0, retention: Duration::from_hours(1), ..Limits::default() };
     let settings = Settings::new(ms(200), ms(600)).unwrap();
     let options = Options { name: "demo".to_owned(), settings, limits, register_timeout: PATIENCE };
     let mut server = Server::start(options, HubHost::Thread).unwrap();

@@ -157,8 +157,24 @@ async fn a_shortened_timeout_kills_nobody_for_silence_before_it() {
     lab.server.remote().command(Command::Set(settings, Origin::Key)).await;
     assert_eq!(peer.hear().await["type"], "config");
     let start = Instant::now();
+    assert_eq!(peer.hear().await["type"], "probe");
     assert_eq!(peer.hear().await["code"], "timeout");
     assert!(start.elapsed() >= secs(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_is_asked_before_it_is_judged_and_its_answer_saves_it() {
+    let mut lab = Lab::new();
+    let (mut peer, _) = lab.v1("").await;
+    let start = Instant::now();
+    assert_eq!(peer.hear().await["type"], "probe");
+    let asked = start.elapsed();
+    assert!(asked > options().settings.interval() && asked < options().settings.timeout());
+    peer.say(r#"{"type":"ping","seq":1,"rev":1}"#).await;
+    assert_eq!(peer.hear().await["type"], "pong");
+    assert_eq!(peer.hear().await["type"], "probe", "a new silence, a new question");
+    assert!(start.elapsed() >= asked * 2);
+    assert_eq!(peer.hear().await["code"], "timeout");
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,7 +270,7 @@ async fn an_identity_in_use_is_not_given_away() {
 
 #[tokio::test(start_paused = true)]
 async fn a_full_server_says_so_and_when_to_come_back() {
-    let limits = Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), pin_legacy: true };
+    let limits = Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), ..Limits::default() };
     let mut lab = Lab::with(Options { limits, ..options() });
     let mut first = lab.legacy().await;
     let mut second = lab.call();
@@ -536,5 +552,5 @@ async fn a_stopping_server_asks_clients_to_leave_and_closes_on_who_stays() {
     drop((polite, stubborn, legacy));
     let summary = stopped.await.unwrap();
     assert!(start.elapsed() < secs(5));
-    assert_eq!((summary.sessions, summary.timed_out, summary.left_behind), (3, 0, 0));
+    assert_eq!((summary.sessions, summary.record.verdicts, summary.left_behind), (3, 0, 0));
 }

@@ -188,20 +188,9 @@ fn plural(count: u64) -> &'static str {
 }
 
 fn last_words(summary: Summary, began: Instant) -> String {
-    let Summary { sessions, timed_out, lateness_p99, lateness_max, paused, events_dropped, left_behind } =
-        summary;
-    let mut words = vec![format!(
-        "served {sessions} session{} for {}, {timed_out} timed out",
-        plural(sessions),
-        brief(began.elapsed())
-    )];
-    if timed_out > 0 {
-        let (p99, max) = (brief(lateness_p99), brief(lateness_max));
-        words.push(format!("99 % of those at most {p99} late, the latest {max}"));
-    }
-    if paused.as_secs() > 0 {
-        words.push(format!("paused for {} ourselves", brief(paused)));
-    }
+    let Summary { sessions, record, events_dropped, left_behind } = summary;
+    let served = format!("served {sessions} session{} for {}", plural(sessions), brief(began.elapsed()));
+    let mut words = vec![served, record.to_string()];
     if events_dropped > 0 {
         words.push(format!("{events_dropped} events were not written"));
     }

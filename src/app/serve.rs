@@ -53,6 +53,7 @@ fn limits(config: &Config) -> Limits {
         max_per_ip: config.server.max_per_ip.unwrap_or(0),
         retention: config.server.offline_retention,
         pin_legacy: config.server.pin_legacy,
+        max_pings_per_second: config.server.max_pings_per_second,
     }
 }
 

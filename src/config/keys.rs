@@ -91,7 +91,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 26] = [
+pub static KEYS: [Key; 27] = [
     Key {
         section: "server",
         name: "host",
@@ -186,6 +186,19 @@ pub static KEYS: [Key; 26] = [
         preset: Value("true"),
         set: |d, w| value::boolean(w).map(|yes| d.config.server.pin_legacy = yes),
         show: |c| Some(c.server.pin_legacy.to_string()),
+    },
+    Key {
+        section: "server",
+        name: "max_pings_per_second",
+        word: "max-pings-per-second",
+        on_command_line: Flag,
+        doc: "How many pings a second the whole fleet may send; 0 for any number. A fleet too large for its interval is given a longer one, and a timeout that is longer by as much.",
+        preset: Value("2000"),
+        set: |d, w| {
+            let read = value::count(w, "a number of pings", 0..=10_000_000);
+            read.map(|n| d.config.server.max_pings_per_second = u32::try_from(n).unwrap_or(u32::MAX))
+        },
+        show: |c| Some(c.server.max_pings_per_second.to_string()),
     },
     Key {
         section: "server",

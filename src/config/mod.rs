@@ -75,6 +75,8 @@ pub struct ServerConfig {
     pub max_per_ip: Option<usize>,
     /// Whether a legacy client keeps its old timeout after a live shortening.
     pub pin_legacy: bool,
+    /// How many pings a second the whole fleet may send; 0 for any number.
+    pub max_pings_per_second: u32,
     /// What the server calls itself.
     pub name: String,
 }

@@ -359,6 +359,7 @@ fn blank(host_name: &str) -> Config {
             register_timeout: Duration::ZERO,
             max_per_ip: None,
             pin_legacy: false,
+            max_pings_per_second: 0,
             name: host_name.to_owned(),
         },
         client: ClientConfig {

@@ -47,6 +47,8 @@ pub enum Origin {
     Reload,
     /// Taken back on the dashboard.
     Undo,
+    /// Nobody: the fleet has outgrown the settings that were asked for, or fits them again.
+    Load,
 }
 
 /// What happened.
@@ -58,6 +60,11 @@ pub enum EventKind {
     Resumed {
         /// Time since it was last heard.
         away: Duration,
+    },
+    /// A client that was timed out is back so soon, in the same life, that it must have been alive.
+    FalseTimeout {
+        /// How long ago it was timed out.
+        ago: Duration,
     },
     /// A beat is overdue.
     Late {
@@ -133,6 +140,7 @@ impl EventKind {
         match self {
             Self::Joined => "registered",
             Self::Resumed { .. } => "resumed",
+            Self::FalseTimeout { .. } => "false_timeout",
             Self::Late { .. } => "late",
             Self::Back { .. } => "back",
             Self::Gone { departure, .. } => match departure.reason {
@@ -156,6 +164,9 @@ impl fmt::Display for EventKind {
         match self {
             Self::Joined => f.write_str("registered"),
             Self::Resumed { away } => write!(f, "resumed after {}", brief(*away)),
+            Self::FalseTimeout { ago } => {
+                write!(f, "was alive: its timeout {} ago counts as a false one", brief(*ago))
+            }
             Self::Late { silent, interval } => {
                 write!(f, "late: {} since last sign of life (due every {})", brief(*silent), brief(*interval))
             }
@@ -203,6 +214,7 @@ impl fmt::Display for Origin {
             Self::Prompt => "prompt",
             Self::Reload => "config reload",
             Self::Undo => "undo",
+            Self::Load => "load",
         })
     }
 }

@@ -2,9 +2,12 @@
 
 mod alerts;
 mod door;
+mod doubt;
 mod fleet;
 mod graveyard;
 mod judge;
+mod load;
+mod outlook;
 mod retune;
 mod takeover;
 #[cfg(test)]
@@ -19,6 +22,7 @@ use std::time::{Duration, Instant};
 use alerts::AlertBook;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
+use doubt::Doubt;
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
@@ -32,6 +36,7 @@ use super::reason::Departure;
 use super::rhythm::Rhythm;
 use super::row::{Claim, ConnNo, Counts, Profile, RowKey, State};
 use super::settings::{Revision, Settings};
+use super::trust::{Hold, TrackRecord};
 
 /// How many may be here, and how long the departed are remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +49,22 @@ pub struct Limits {
     pub retention: Duration,
     /// Whether a client that cannot follow new settings keeps the longer ones it registered under.
     pub pin_legacy: bool,
+    /// How many pings a second the whole fleet may send; a fleet too large for that is asked to ping less
+    /// often. 0 for any number.
+    pub max_pings_per_second: u32,
+}
+
+/// A hundred clients, a day of memory, nobody dropped by a change, and 2,000 pings a second.
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_clients: 100,
+            max_per_ip: 0,
+            retention: Duration::from_hours(24),
+            pin_legacy: true,
+            max_pings_per_second: 2_000,
+        }
+    }
 }
 
 /// Everything known of one client, here or gone.
@@ -101,12 +122,22 @@ struct Live {
     following: Following,
     /// Silence before this instant does not count: we paused ourselves, or the timeout was shortened then.
     not_before: Instant,
+    /// It understands the messages of protocol version 1, and so can follow and be asked.
+    is_v1: bool,
+    /// What was done about its silence so far.
+    doubt: Option<Box<Doubt>>,
 }
 
 impl Live {
     /// Returns from when on silence counts.
     fn heard(&self) -> Instant {
         self.pulse.last_seen().max(self.not_before)
+    }
+
+    /// Returns when it is declared gone, unless it is heard before.
+    fn deadline(&self) -> Instant {
+        let plain = self.heard() + self.terms.timeout();
+        self.reprieve().map_or(plain, |until| plain.max(until))
     }
 
     fn state(&self) -> State {
@@ -121,6 +152,10 @@ impl Live {
 #[derive(Debug)]
 pub struct Registry {
     settings: Settings,
+    /// What was asked for; `settings` are longer while the fleet is too large for it.
+    asked: Settings,
+    /// When `settings` last followed the size of the fleet.
+    stretched_at: Option<Instant>,
     rev: Revision,
     limits: Limits,
     rows: HashMap<RowKey, Row>,
@@ -135,6 +170,10 @@ pub struct Registry {
     alerts: AlertBook,
     counts: Counts,
     lateness: Lateness,
+    /// What it knows of its own mistakes; the lateness is in `lateness`.
+    record: TrackRecord,
+    /// Set while verdicts are held back.
+    hold: Option<Hold>,
     last_row: u64,
     last_conn: u64,
     last_event: u64,
@@ -147,6 +186,8 @@ impl Registry {
     pub fn new(settings: Settings, limits: Limits) -> Self {
         Self {
             settings,
+            asked: settings,
+            stretched_at: None,
             rev: Revision(1),
             limits,
             rows: HashMap::new(),
@@ -159,6 +200,8 @@ impl Registry {
             alerts: AlertBook::default(),
             counts: Counts::default(),
             lateness: Lateness::default(),
+            record: TrackRecord::default(),
+            hold: None,
             last_row: 0,
             last_conn: 0,
             last_event: 0,
@@ -277,16 +320,33 @@ impl Registry {
         self.settings
     }
 
-    /// Returns their revision.
+    /// Returns the settings that were asked for; those in force are longer while the fleet is too large.
+    #[must_use]
+    pub fn asked(&self) -> Settings {
+        self.asked
+    }
+
+    /// Returns the revision of the settings in force.
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.rev
     }
 
-    /// Returns how late verdicts have been.
+    /// Returns how far the verdicts can be trusted.
     #[must_use]
-    pub fn lateness(&self) -> &Lateness {
-        &self.lateness
+    pub fn record(&self) -> TrackRecord {
+        TrackRecord {
+            verdicts: self.lateness.total(),
+            lateness_p99: self.lateness.percentile(99),
+            lateness_max: self.lateness.max(),
+            ..self.record
+        }
+    }
+
+    /// Returns the verdicts that are held back, if any are.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        self.hold
     }
 
     /// Returns the limits in force.

@@ -104,6 +104,14 @@ impl Settings {
         Self { interval: self.interval.max(other.interval), timeout: self.timeout.max(other.timeout) }
     }
 
+    /// Returns both made longer by the same factor, `halves` / 2, as far as their limits allow.
+    #[must_use]
+    pub fn stretched(self, halves: u32) -> Self {
+        let longer = |span: Duration, most: Duration| (span * halves / 2).min(most).max(span);
+        // The limit of the timeout is far above that of the interval, so the two still fit each other.
+        Self { interval: longer(self.interval, INTERVAL_MAX), timeout: longer(self.timeout, TIMEOUT_MAX) }
+    }
+
     /// Says in words why these settings, though allowed, are daring.
     #[must_use]
     pub fn warning(self) -> Option<String> {
@@ -196,6 +204,18 @@ mod tests {
     fn below_twice_the_interval_is_warned_about_and_allowed() {
         assert!(Settings::new(secs(5), secs(9)).unwrap().warning().is_some());
         assert!(Settings::new(secs(5), secs(10)).unwrap().warning().is_none());
+    }
+
+    #[test]
+    fn stretching_keeps_the_two_in_step_and_within_their_limits() {
+        let settings = Settings::new(secs(5), secs(15)).unwrap();
+        assert_eq!(settings.stretched(2), settings);
+        assert_eq!(
+            settings.stretched(3),
+            Settings::new(Duration::from_millis(7_500), Duration::from_millis(22_500)).unwrap()
+        );
+        let most = settings.stretched(u32::MAX);
+        assert_eq!((most.interval(), most.timeout()), (INTERVAL_MAX, TIMEOUT_MAX));
     }
 
     #[test]

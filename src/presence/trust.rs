@@ -1,9 +1,11 @@
 //! How far the verdicts can be trusted: what is held back, what a change would do, and our own mistakes.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
+use super::span::brief;
 
 /// How many names an [`Outlook`] lists.
 pub const NAMED_MAX: usize = 5;
@@ -49,4 +51,28 @@ pub struct TrackRecord {
     pub spared: u64,
     /// How often a verdict was held back because too many fell silent at once.
     pub holds: u64,
+}
+
+/// Says it in one line, e.g. `12 timed out, 99 % of those at most 3ms late, the latest 14ms, 1 of them falsely`.
+impl fmt::Display for TrackRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} timed out", self.verdicts)?;
+        if self.verdicts > 0 {
+            let (p99, max) = (brief(self.lateness_p99), brief(self.lateness_max));
+            write!(f, ", 99 % of those at most {p99} late, the latest {max}")?;
+        }
+        if self.false_timeouts > 0 {
+            write!(f, ", {} of them falsely", self.false_timeouts)?;
+        }
+        if self.spared > 0 {
+            write!(f, ", {} spared because their words were not read yet", self.spared)?;
+        }
+        if self.holds > 0 {
+            write!(f, ", verdicts held back {} times", self.holds)?;
+        }
+        if self.paused >= Duration::from_secs(1) {
+            write!(f, ", paused for {} ourselves", brief(self.paused))?;
+        }
+        Ok(())
+    }
 }

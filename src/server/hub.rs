@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
+use super::ledger::Ledger;
 use super::rules::Rules;
 use super::screen::Screen;
 use super::throttle::Throttle;
@@ -17,6 +18,7 @@ use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
 use crate::presence::span::brief;
+use crate::presence::trust::TrackRecord;
 use crate::presence::view::View;
 use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
@@ -61,14 +63,8 @@ pub struct Options {
 pub struct Summary {
     /// Sessions that registered.
     pub sessions: u64,
-    /// Sessions that timed out.
-    pub timed_out: u64,
-    /// How late 99 of 100 of those verdicts were at most.
-    pub lateness_p99: Duration,
-    /// How late the latest was.
-    pub lateness_max: Duration,
-    /// How long this process could not look, all in all.
-    pub paused: Duration,
+    /// What it knows of its own mistakes.
+    pub record: TrackRecord,
     /// Events that a subscriber was too slow to take.
     pub events_dropped: u64,
     /// Connections that did not end in time.
@@ -91,6 +87,7 @@ pub(crate) struct Hub {
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
+    ledger: Ledger,
     name: String,
     summary: Summary,
 }
@@ -114,6 +111,7 @@ impl Hub {
             looked_at: now(),
             drained_at: None,
             refusals: Throttle::default(),
+            ledger: Ledger::new(now()),
             name,
             summary: Summary::default(),
         };
@@ -149,6 +147,9 @@ impl Hub {
             for message in heard.drain(..) {
                 self.hear(now, message);
             }
+            if self.registry.balance(now) {
+                self.announce(now);
+            }
             self.judge(now);
             if self.publish(now) {
                 return self.sum_up();
@@ -178,8 +179,7 @@ impl Hub {
             ToHub::Followed(conn) => {
                 self.registry.followed(conn);
                 // Its deadline may be nearer now than anybody has reckoned with.
-                let settings = self.registry.settings();
-                self.judge_by(now + settings.late_after().min(settings.timeout()));
+                self.judge_by(now + self.registry.settings().interval());
                 self.screen.touch();
             }
             ToHub::Closed(conn, departure) => {
@@ -218,8 +218,7 @@ impl Hub {
             let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
             self.fanout.kick(replaced, by);
         }
-        let settings = self.registry.settings();
-        self.judge_by(now + settings.late_after().min(settings.timeout()));
+        self.judge_by(now + self.registry.settings().interval());
         let conn = admission.conn;
         let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
@@ -305,13 +304,18 @@ impl Hub {
         self.screen.touch();
     }
 
-    /// Puts new settings in force and tells every client that can follow them.
+    /// Puts new settings in force, and tells every client that can follow them.
     fn set(&mut self, now: Instant, settings: Settings, origin: Origin) {
         let old = self.registry.revision();
         let rev = self.registry.set_settings(now, settings, origin);
-        if rev == old {
-            return;
+        if rev != old {
+            self.announce(now);
         }
+    }
+
+    /// Tells everybody of the settings in force.
+    fn announce(&mut self, now: Instant) {
+        let (rev, settings) = (self.registry.revision(), self.registry.settings());
         self.handle.rules().publish(rev, settings);
         self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, self.spread_ms())));
         self.judge_by(now);
@@ -336,7 +340,6 @@ impl Hub {
             return;
         }
         self.registry.forgive(now, pause);
-        self.summary.paused += pause;
         if pause >= WORTH_SAYING && self.registry.counts().live() > 0 {
             let words = format!("I was paused for {}; nobody is blamed for that time", brief(pause));
             self.registry.note(now, EventKind::Trouble(words));
@@ -352,9 +355,15 @@ impl Hub {
         if self.judge_at.is_none_or(|at| at > now) {
             return;
         }
+        if let Some(news) = self.ledger.turn(now, || self.registry.record()) {
+            self.registry.note(now, news);
+        }
         let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());
+        }
+        for conn in verdict.probes {
+            self.fanout.tell(conn, &ServerMessage::Probe);
         }
         self.judge_at = verdict.next.map(|next| next.max(now + SWEEP_PERIOD));
     }
@@ -375,13 +384,7 @@ impl Hub {
     }
 
     fn sum_up(&self) -> Summary {
-        let lateness = self.registry.lateness();
-        Summary {
-            timed_out: lateness.total(),
-            lateness_p99: lateness.percentile(99),
-            lateness_max: lateness.max(),
-            ..self.summary
-        }
+        Summary { record: self.registry.record(), ..self.summary }
     }
 
     /// Asks everybody to leave.

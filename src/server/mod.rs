@@ -4,6 +4,7 @@ mod answers;
 mod fanout;
 mod handle;
 mod hub;
+mod ledger;
 mod lines;
 mod link;
 pub mod listener;

@@ -10,7 +10,6 @@ use tokio::sync::watch;
 use super::rules::Rules;
 use crate::presence::Event;
 use crate::presence::registry::Registry;
-use crate::presence::trust::TrackRecord;
 use crate::presence::view::{View, Window};
 use crate::presence::viewer::Viewer;
 
@@ -105,7 +104,7 @@ fn view(
         connecting: rules.connecting.load(Relaxed),
         max_clients: registry.limits().max_clients,
         settings: registry.settings(),
-        asked: registry.settings(),
+        asked: registry.asked(),
         rev: registry.revision(),
         rollout: registry.rollout(now),
         matched: page.matched,
@@ -113,9 +112,9 @@ fn view(
         rows: page.rows,
         selected: page.selected,
         alerts: registry.alerts(),
-        hold: None,
-        outlook: None,
-        record: TrackRecord::default(),
+        hold: registry.hold(),
+        outlook: viewer.window().preview.map(|settings| registry.outlook(settings)),
+        record: registry.record(),
         events: events.iter().skip(skipped).cloned().collect(),
     }
 }

@@ -158,6 +158,7 @@ fn json(event: &Event) -> String {
     match &event.kind {
         EventKind::Joined | EventKind::Updated => json,
         EventKind::Resumed { away } => json.field("away_ms", ms(*away)),
+        EventKind::FalseTimeout { ago } => json.field("ago_ms", ms(*ago)),
         EventKind::Late { silent, interval } => {
             json.field("silent_ms", ms(*silent)).field("interval_ms", ms(*interval))
         }

@@ -23,7 +23,7 @@ pub fn options() -> Options {
     Options {
         name: "lab".to_owned(),
         settings: Settings::new(secs(10), secs(30)).unwrap(),
-        limits: Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), pin_legacy: true },
+        limits: Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), ..Limits::default() },
         register_timeout: secs(5),
     }
 }

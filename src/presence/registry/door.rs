@@ -188,6 +188,7 @@ impl Registry {
             self.last_row += 1;
             RowKey(self.last_row)
         });
+        let mistaken = known.and_then(|key| self.mistaken_about(now, key, identity.as_ref()));
         let away = known.and_then(|key| self.leave_graveyard(now, key));
         let id =
             identity.as_ref().map_or_else(|| format!("~{}", key.0).into(), |identity| identity.id.clone());
@@ -196,14 +197,10 @@ impl Registry {
         }
         let old = self.rows.remove(&key);
         let sessions = old.as_ref().map_or(0, |row| row.sessions) + 1;
-        let rhythm = old.as_ref().map_or_else(
-            || Rhythm::new(now),
-            |row| {
-                let mut rhythm = row.rhythm;
-                rhythm.change(now);
-                rhythm
-            },
-        );
+        let mut rhythm = old.as_ref().map_or_else(|| Rhythm::new(now), |row| row.rhythm);
+        if old.is_some() {
+            rhythm.change(now);
+        }
         let mut tenure = old.and_then(|row| row.tenure);
         match (&mut tenure, identity) {
             (Some(tenure), Some(identity)) => tenure.pass_to(identity, newcomer),
@@ -239,13 +236,31 @@ impl Registry {
                 terms,
                 following: Following::Current,
                 not_before: now,
+                is_v1: newcomer.version > 0,
+                doubt: None,
             },
         );
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });
         self.emit(now, Some(key), kind);
+        if let Some(ago) = mistaken {
+            self.record.false_timeouts += 1;
+            self.emit(now, Some(key), EventKind::FalseTimeout { ago });
+        }
         Admission { row: key, conn, id, secret, away, replaced }
+    }
+
+    /// Returns how long ago a client was timed out that must have been alive: it is back within twice the
+    /// timeout, and in the same life.
+    fn mistaken_about(&self, now: Instant, key: RowKey, identity: Option<&Identity>) -> Option<Duration> {
+        let row = self.rows.get(&key)?;
+        let Standing::Gone(gone) = &row.standing else { return None };
+        let holder = &row.tenure.as_ref()?.holder;
+        let same_life = identity.is_some_and(|it| it.generation == holder.generation && it.generation > 0);
+        let ago = now.saturating_duration_since(gone.at);
+        let soon = ago <= self.settings.timeout() * 2;
+        (gone.departure.reason == Reason::Timeout && same_life && soon).then_some(ago)
     }
 
     /// Takes a departed row back among the living; returns how long it was silent.

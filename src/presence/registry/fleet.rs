@@ -45,8 +45,8 @@ impl Fleet for Registry {
             deadline: glance.deadline,
             timeout,
             rtt: glance.rtt,
-            jitter: None,
-            gap: None,
+            jitter: pulse.jitter(),
+            gap: pulse.gap(),
             up_since: glance.up_since,
             strip: pulse.strip(),
             beats: pulse.beats(),
@@ -80,7 +80,7 @@ impl Registry {
             Standing::Here(conn) => {
                 if let Some(live) = self.live.get(conn) {
                     glance.last_seen = Some(live.pulse.last_seen());
-                    glance.deadline = live.heard().checked_add(live.terms.timeout());
+                    glance.deadline = Some(live.deadline());
                     glance.rtt = live.pulse.rtt();
                     glance.up_since = Some(live.since);
                 }

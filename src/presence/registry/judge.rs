@@ -12,13 +12,16 @@ use crate::presence::row::{ConnNo, RowKey, State};
 /// When a client that was not judged, because it has words unread, is looked at again.
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
 
+/// How often a hold is looked at: who was heard again meanwhile tells nobody.
+const HOLD_REVIEW: Duration = Duration::from_millis(250);
+
 /// What a sweep decided.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Connections whose client is declared gone; their sessions must be told.
     pub convicted: Vec<ConnNo>,
-    /// How many were not judged, because what they said has not been read yet.
-    pub spared: usize,
+    /// Connections whose client should be asked to speak before it is too late.
+    pub probes: Vec<ConnNo>,
     /// The earliest instant at which another sweep can decide anything.
     pub next: Option<Instant>,
 }
@@ -33,22 +36,19 @@ impl Registry {
     pub fn sweep(&mut self, now: Instant, unread: impl Fn(ConnNo) -> bool) -> Verdict {
         let settings = self.settings;
         let mut verdict = Verdict::default();
-        let mut flips = Vec::new();
+        let (mut flips, mut due) = (Vec::new(), Vec::new());
         for (&conn, live) in &mut self.live {
             live.unpin(settings);
-            let (late_after, timeout) = (live.terms.late_after(), live.terms.timeout());
-            let heard = live.heard();
-            let silent = now.saturating_duration_since(heard);
-            let overdue = silent >= late_after;
-            let turns = silent >= timeout || (overdue && live.late_since.is_none());
+            let (deadline, late_at) = (live.deadline(), live.heard() + live.late_after());
+            let (expired, overdue) = (now >= deadline, now >= late_at);
+            let turns = expired || (overdue && live.late_since.is_none());
             if turns && unread(conn) {
-                verdict.spared += 1;
+                self.record.spared += u64::from(expired && live.spared());
                 verdict.next = earliest(verdict.next, Some(now + SECOND_LOOK));
                 continue;
             }
-            if silent >= timeout {
-                self.lateness.record(now.saturating_duration_since(heard + timeout));
-                verdict.convicted.push(conn);
+            if expired {
+                due.push(conn);
                 continue;
             }
             let seen = live.pulse.last_seen();
@@ -62,18 +62,41 @@ impl Registry {
                 // Its rhythm may come to fit, and nobody will say so: look again.
                 verdict.next = earliest(verdict.next, Some(now + settings.timeout()));
             }
-            let due = if overdue || late_after >= timeout { timeout } else { late_after };
-            verdict.next = earliest(verdict.next, Some(heard + due));
+            let probe_at = live.probe_at();
+            if probe_at.is_some_and(|at| at <= now) {
+                live.probed();
+                verdict.probes.push(conn);
+            }
+            let ahead = [Some(late_at), probe_at, Some(deadline)].into_iter().flatten();
+            verdict.next = earliest(verdict.next, ahead.filter(|&at| at > now).min());
         }
         for (conn, state) in flips {
             self.flip(now, conn, state);
         }
-        for &conn in &verdict.convicted {
-            self.depart(now, conn, Reason::Timeout.into());
+        if !due.is_empty() {
+            self.convict(now, due, &mut verdict);
+        }
+        self.review_hold(now);
+        if self.hold.is_some() {
+            verdict.next = earliest(verdict.next, Some(now + HOLD_REVIEW));
         }
         self.forget(now);
         verdict.next = earliest(verdict.next, self.graveyard.next_due(self.limits.retention));
         verdict
+    }
+
+    /// Declares gone whose time is up, apart from those whom a mass silence gives more of it.
+    fn convict(&mut self, now: Instant, mut due: Vec<ConnNo>, verdict: &mut Verdict) {
+        verdict.probes.extend(self.hold_back(now, &due));
+        verdict.probes.sort_unstable();
+        verdict.probes.dedup();
+        due.retain(|conn| self.live.get(conn).is_some_and(|live| now >= live.deadline()));
+        for &conn in &due {
+            let Some(deadline) = self.live.get(&conn).map(super::Live::deadline) else { continue };
+            self.lateness.record(now.saturating_duration_since(deadline));
+            self.depart(now, conn, Reason::Timeout.into());
+        }
+        verdict.convicted = due;
     }
 
     /// Takes a pause of our own out of everybody's silence: deadlines move by its length.
@@ -83,7 +106,9 @@ impl Registry {
     pub fn forgive(&mut self, now: Instant, pause: Duration) {
         for live in self.live.values_mut() {
             live.not_before = (live.heard() + pause).min(now);
+            live.prolong(pause);
         }
+        self.record.paused += pause;
     }
 
     /// Says that a client that was marked late has been heard again.

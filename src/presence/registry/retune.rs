@@ -34,11 +34,23 @@ pub(super) enum Following {
 }
 
 impl Live {
+    /// Returns the silence after which it is shown as late; eviction knows only the plain deadline.
+    ///
+    /// A client with a rhythm of its own, slower than agreed, is late when it
+    /// is late by that: four times its usual deviation above its usual gap (as
+    /// TCP waits for an answer, RFC 6298). Never later than half the timeout,
+    /// and never earlier than 1.5 intervals.
+    pub(super) fn late_after(&self) -> Duration {
+        let plain = self.terms.late_after();
+        let own = self.pulse.gap().map_or(plain, |(mean, spread)| mean + spread * 4);
+        own.min(self.terms.timeout() / 2).max(plain)
+    }
+
     /// Puts new settings to a client that may be able to follow them.
-    fn retune(&mut self, now: Instant, new: Settings, can_follow: bool, pin: bool) {
+    fn retune(&mut self, now: Instant, new: Settings, pin: bool) {
         let interval = self.terms.interval();
         let kept = self.terms.longer(new);
-        self.following = match can_follow {
+        self.following = match self.is_v1 {
             true => Following::Told { at: now, interval },
             false if pin && kept != new => Following::Pinned,
             false => Following::Current,
@@ -65,17 +77,23 @@ impl Live {
 }
 
 impl Registry {
-    /// Puts new settings in force; returns their revision, or the old one if nothing changes.
-    pub fn set_settings(&mut self, now: Instant, new: Settings, origin: Origin) -> Revision {
-        let old = self.settings;
-        if new == old {
+    /// Puts new settings in force, or longer ones if the fleet is too large for them; returns their
+    /// revision, or the old one if nothing changes.
+    pub fn set_settings(&mut self, now: Instant, asked: Settings, origin: Origin) -> Revision {
+        if asked == self.asked {
             return self.rev;
         }
+        self.asked = asked;
+        self.put_in_force(now, self.bearable(asked), origin)
+    }
+
+    /// Makes `new` the settings everybody is told of, and judged by as soon as that is safe.
+    pub(super) fn put_in_force(&mut self, now: Instant, new: Settings, origin: Origin) -> Revision {
+        let old = self.settings;
         self.settings = new;
         self.rev = self.rev.next();
         for live in self.live.values_mut() {
-            let can_follow = self.rows.get(&live.row).is_some_and(|row| row.version > 0);
-            live.retune(now, new, can_follow, self.limits.pin_legacy);
+            live.retune(now, new, self.limits.pin_legacy);
         }
         self.emit(now, None, EventKind::Settings { rev: self.rev, old, new, origin });
         self.rev
@@ -94,10 +112,9 @@ impl Registry {
     pub fn rollout(&self, now: Instant) -> Rollout {
         let mut rollout = Rollout::default();
         for live in self.live.values() {
-            let can_follow = self.rows.get(&live.row).is_some_and(|row| row.version > 0);
-            rollout.of += usize::from(can_follow);
+            rollout.of += usize::from(live.is_v1);
             match live.following {
-                Following::Current => rollout.applied += usize::from(can_follow),
+                Following::Current => rollout.applied += usize::from(live.is_v1),
                 Following::Pinned => rollout.pinned += 1,
                 Following::Told { at, interval } => {
                     let lags = now.saturating_duration_since(at) > interval * LAGGING_INTERVALS;

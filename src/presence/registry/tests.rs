@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
+mod doubt;
+mod load;
+
 use super::judge::SECOND_LOOK;
 use super::*;
 use crate::presence::Reason;
@@ -23,7 +26,7 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        Self::with(Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), pin_legacy: true })
+        Self::with(Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), ..Limits::default() })
     }
 
     fn with(limits: Limits) -> Self {
@@ -76,8 +79,10 @@ fn a_silent_client_is_late_after_one_and_a_half_intervals_and_gone_exactly_at_it
 
     assert_eq!(lab.sweep(14_999), Verdict { next: Some(lab.at(15_000)), ..Verdict::default() });
     assert_eq!(lab.words(), ["registered"]);
-    assert_eq!(lab.sweep(15_000), Verdict { next: Some(lab.at(30_000)), ..Verdict::default() });
+    assert_eq!(lab.sweep(15_000), Verdict { next: Some(lab.at(26_250)), ..Verdict::default() });
     assert_eq!(lab.words(), ["late"]);
+    let asked = Verdict { probes: vec![conn], next: Some(lab.at(30_000)), ..Verdict::default() };
+    assert_eq!(lab.sweep(26_250), asked);
     assert_eq!(lab.sweep(29_999).convicted, []);
     assert_eq!(lab.sweep(30_000).convicted, [conn]);
     let [EventKind::Gone { departure, silent, missed, .. }] = &lab.kinds()[..] else { panic!() };
@@ -121,7 +126,7 @@ fn a_client_whose_words_wait_unread_is_not_judged() {
     let newcomer = lab.newcomer(0, 1);
     lab.registry.join(lab.at(0), &newcomer).unwrap();
     let verdict = lab.registry.sweep(lab.at(90_000), |_| true);
-    assert_eq!((verdict.convicted, verdict.spared), (vec![], 1));
+    assert_eq!((verdict.convicted, lab.registry.record().spared), (vec![], 1));
     assert_eq!(verdict.next, Some(lab.at(90_000) + SECOND_LOOK));
     assert_eq!(lab.words(), ["registered"], "not even late");
     let _ = newcomer.pulse.touch(lab.at(90_010));
@@ -136,7 +141,7 @@ fn a_pause_of_our_own_moves_every_deadline_by_its_length() {
     lab.registry.forgive(lab.at(104_000), secs(90));
     assert_eq!(lab.sweep(104_999).convicted, []);
     assert_eq!(lab.words(), ["registered"]);
-    assert_eq!(lab.sweep(105_000).next, Some(lab.at(120_000)));
+    assert_eq!(lab.sweep(105_000).next, Some(lab.at(116_250)));
     assert_eq!(lab.words(), ["late"]);
     assert_eq!(lab.sweep(119_999).convicted, []);
     assert_eq!(lab.sweep(120_000).convicted.len(), 1);
@@ -239,7 +244,8 @@ fn takeovers_from_one_address_are_a_restart_loop_and_no_conflict() {
 
 #[test]
 fn a_full_house_refuses_newcomers_but_not_the_next_life_of_who_is_inside() {
-    let mut lab = Lab::with(Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), pin_legacy: true });
+    let mut lab =
+        Lab::with(Limits { max_clients: 1, max_per_ip: 0, retention: secs(60), ..Limits::default() });
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap();
     let other = lab.newcomer(0, 2);
     assert_eq!(lab.registry.join(lab.at(0), &other).unwrap_err(), Refusal::Full { max_clients: 1 });
@@ -249,7 +255,8 @@ fn a_full_house_refuses_newcomers_but_not_the_next_life_of_who_is_inside() {
 
 #[test]
 fn the_limit_per_address_counts_who_is_here() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 1, retention: secs(60), pin_legacy: true });
+    let mut lab =
+        Lab::with(Limits { max_clients: 9, max_per_ip: 1, retention: secs(60), ..Limits::default() });
     let first = lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap();
     let second = Newcomer { fresh_id: "b".into(), ..lab.newcomer(0, 1) };
     assert_eq!(lab.registry.join(lab.at(0), &second).unwrap_err(), Refusal::PerIp { max_per_ip: 1 });
@@ -260,7 +267,8 @@ fn the_limit_per_address_counts_who_is_here() {
 
 #[test]
 fn a_departed_row_stays_for_the_retention_and_no_longer() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(60), pin_legacy: true });
+    let mut lab =
+        Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(60), ..Limits::default() });
     let conn = lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap().conn;
     lab.registry.depart(lab.at(1_000), conn, Reason::Left.into());
     assert_eq!(lab.sweep(60_999).next, Some(lab.at(61_000)));
@@ -271,7 +279,8 @@ fn a_departed_row_stays_for_the_retention_and_no_longer() {
 
 #[test]
 fn a_row_that_came_back_is_not_forgotten_for_its_earlier_departure() {
-    let mut lab = Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(20), pin_legacy: true });
+    let mut lab =
+        Lab::with(Limits { max_clients: 9, max_per_ip: 0, retention: secs(20), ..Limits::default() });
     let conn = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap().conn;
     lab.registry.depart(lab.at(0), conn, Reason::Left.into());
     let back = lab.claimant(10_000, 1, 2, 1);
@@ -311,7 +320,13 @@ fn legacy_clients_with_one_claim_are_two_rows_while_they_live_and_the_returning_
 
 #[test]
 fn without_pinning_a_shorter_timeout_counts_from_the_change_and_a_longer_one_at_once() {
-    let limits = Limits { max_clients: 9, max_per_ip: 0, retention: secs(3_600), pin_legacy: false };
+    let limits = Limits {
+        max_clients: 9,
+        max_per_ip: 0,
+        retention: secs(3_600),
+        pin_legacy: false,
+        ..Limits::default()
+    };
     let mut lab = Lab::with(limits);
     lab.registry.join(lab.at(0), &Newcomer { version: 0, ..lab.newcomer(0, 1) }).unwrap();
     let short = Settings::new(secs(1), secs(5)).unwrap();
@@ -385,7 +400,8 @@ fn a_legacy_client_is_pinned_until_its_own_rhythm_fits_twice_over() {
 #[test]
 fn turning_the_knobs_drops_no_healthy_client() {
     for seed in 0..5 {
-        let limits = Limits { max_clients: 2_000, max_per_ip: 0, retention: secs(3_600), pin_legacy: true };
+        let limits =
+            Limits { max_clients: 2_000, max_per_ip: 0, retention: secs(3_600), ..Limits::default() };
         let settings = Settings::new(secs(60), secs(120)).unwrap();
         let mut lab = Lab { registry: Registry::new(settings, limits), start: Instant::now() };
         let mut rng = fastrand::Rng::with_seed(seed);
@@ -497,7 +513,7 @@ proptest! {
     /// reason, and no event speaks of a row that nobody joined.
     #[test]
     fn the_books_always_balance(steps in steps()) {
-        let mut lab = Lab::with(Limits { max_clients: 5, max_per_ip: 3, retention: secs(30), pin_legacy: true });
+        let mut lab = Lab::with(Limits { max_clients: 5, max_per_ip: 3, retention: secs(30), ..Limits::default() });
         let (mut ms, mut here) = (0, Vec::<(ConnNo, RowKey, Arc<Pulse>)>::new());
         let (mut joined, mut secrets) = (HashSet::new(), std::collections::HashMap::new());
         let mut last_seq = 0;

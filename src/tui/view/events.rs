@@ -75,7 +75,10 @@ fn glyph(kind: &EventKind, glyphs: &Glyphs) -> (&'static str, Role) {
         EventKind::Late { .. } => State::Late,
         EventKind::Gone { departure, .. } if departure.reason.is_failure() => State::TimedOut,
         EventKind::Gone { .. } => State::Left,
-        EventKind::Refused { .. } | EventKind::Conflict { .. } | EventKind::Trouble(_) => {
+        EventKind::Refused { .. }
+        | EventKind::Conflict { .. }
+        | EventKind::FalseTimeout { .. }
+        | EventKind::Trouble(_) => {
             return ("!", Role::Warning);
         }
         EventKind::Draining { .. } => return ("!", Role::Warning),
