@@ -1,7 +1,9 @@
 //! How sessions and the listener speak to the hub.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -65,6 +67,35 @@ pub(crate) struct Welcomed {
     pub(crate) welcome: Welcome,
 }
 
+/// A message on its way to the hub: it has arrived, or waits for a place in the inbox.
+#[must_use = "a message that found the inbox full is lost unless this is awaited"]
+pub(crate) struct Sending(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Sending {
+    /// Nothing that has to be waited for.
+    pub(crate) fn done() -> Self {
+        Self(None)
+    }
+}
+
+impl std::fmt::Debug for Sending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Sending(waits)" } else { "Sending(done)" })
+    }
+}
+
+impl Future for Sending {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(waiting) = &mut self.0 {
+            ready!(waiting.as_mut().poll(cx));
+            self.0 = None;
+        }
+        Poll::Ready(())
+    }
+}
+
 /// What sessions and the listener know of the hub.
 #[derive(Debug, Clone)]
 pub(crate) struct HubHandle(Arc<Shared>);
@@ -86,12 +117,18 @@ impl HubHandle {
         &self.0.rules
     }
 
-    /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.
-    pub(crate) async fn send(&self, message: ToHub) {
-        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.inbox.try_send(message) {
+    /// Tells the hub at once; while its inbox is full, when the result is awaited. Nothing when it has stopped.
+    pub(crate) fn send(&self, message: ToHub) -> Sending {
+        Sending(match self.0.inbox.try_send(message) {
             // Rare, and so on the heap: waiting for a place is the largest thing a session ever does.
-            let _ = Box::pin(self.0.inbox.send(message)).await; // A stopped hub needs to know nothing more.
-        }
+            Err(mpsc::error::TrySendError::Full(message)) => {
+                let inbox = self.0.inbox.clone();
+                Some(Box::pin(async move {
+                    let _ = inbox.send(message).await; // A stopped hub needs to know nothing more.
+                }))
+            }
+            _ => None,
+        })
     }
 
     /// Tells the hub, unless its inbox is full; for where nobody can wait.

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use super::socket::Eye;
 use crate::presence::{Departure, Reason};
@@ -19,13 +19,21 @@ pub const QUEUE_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Link {
     state: Mutex<State>,
-    more: Notify,
-    kicked: Notify,
     eye: Eye,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// On the heap while there is any: most clients are never sent anything but answers.
+    waiting: Option<Box<Waiting>>,
+    verdict: Option<Box<Departure>>,
+    /// The session, when it sleeps.
+    session: Option<Waker>,
+}
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+struct Waiting {
     queue: VecDeque<Bytes>,
     queued_bytes: usize,
     /// The newest whole list. It takes the place of an older one that was not sent yet, and its bytes are
@@ -33,7 +41,6 @@ struct State {
     list: Option<Bytes>,
     /// More pages of a roster follow as soon as the queue is empty.
     wants_page: bool,
-    verdict: Option<Departure>,
 }
 
 /// What a session should do next with its sending side.
@@ -63,74 +70,102 @@ impl Link {
 
     /// Queues a line; a queue that overflows ends the session with the reason `slow`.
     pub(crate) fn push(&self, line: Bytes) {
-        let mut state = self.state();
-        if state.verdict.is_some() {
-            return;
-        }
-        if state.queued_bytes + line.len() > QUEUE_BYTES_MAX {
-            drop(state);
-            let waiting = QUEUE_BYTES_MAX / 1024;
-            return self.kick(Departure::new(Reason::Slow, format!("{waiting} KiB wait unread")));
-        }
-        state.queued_bytes += line.len();
-        state.queue.push_back(line);
-        drop(state);
-        self.more.notify_one();
+        self.add(|waiting| {
+            if waiting.queued_bytes + line.len() > QUEUE_BYTES_MAX {
+                let kib = QUEUE_BYTES_MAX / 1024;
+                return Err(Departure::new(Reason::Slow, format!("{kib} KiB wait unread")));
+            }
+            waiting.queued_bytes += line.len();
+            waiting.queue.push_back(line);
+            Ok(())
+        });
     }
 
     /// Queues one page of a roster; `more` makes the session ask for the next when this one is gone.
     pub(crate) fn push_page(&self, page: Bytes, more: bool) {
-        self.state().wants_page = more;
+        self.add(|waiting| {
+            waiting.wants_page = more;
+            Ok(())
+        });
         self.push(page);
     }
 
     /// Puts the newest whole list in place of one that still waits.
     pub(crate) fn set_list(&self, list: Bytes) {
-        self.state().list = Some(list);
-        self.more.notify_one();
+        self.add(|waiting| {
+            waiting.list = Some(list);
+            Ok(())
+        });
+    }
+
+    /// Adds to what waits, and wakes the session; a session that is over gets nothing more.
+    fn add(&self, add: impl FnOnce(&mut Waiting) -> Result<(), Departure>) {
+        let mut state = self.state();
+        if state.verdict.is_some() {
+            return;
+        }
+        if let Err(departure) = add(state.waiting.get_or_insert_default()) {
+            state.verdict = Some(Box::new(departure));
+        }
+        let session = state.session.take();
+        drop(state);
+        wake(session);
     }
 
     /// Ends the session for this reason; the first reason stands.
     pub(crate) fn kick(&self, departure: Departure) {
-        self.state().verdict.get_or_insert(departure);
-        self.kicked.notify_one();
+        let mut state = self.state();
+        state.verdict.get_or_insert_with(|| Box::new(departure));
+        let session = state.session.take();
+        drop(state);
+        wake(session);
     }
 
-    /// Waits until the hub wants the session to end, and returns why.
-    pub(crate) async fn kicked(&self) -> Departure {
-        loop {
-            if let Some(departure) = self.state().verdict.clone() {
-                return departure;
-            }
-            self.kicked.notified().await;
+    /// Returns why the hub wants the session to end, if it does; else wakes the task when that, or what is
+    /// to be sent, changes.
+    pub(crate) fn poll_verdict(&self, cx: &mut Context<'_>) -> Poll<Departure> {
+        let mut state = self.state();
+        if let Some(verdict) = state.verdict.as_deref() {
+            return Poll::Ready(verdict.clone());
         }
-    }
-
-    /// Waits until there is something to send.
-    pub(crate) async fn more(&self) {
-        self.more.notified().await;
+        if !state.session.as_ref().is_some_and(|session| session.will_wake(cx.waker())) {
+            state.session = Some(cx.waker().clone());
+        }
+        Poll::Pending
     }
 
     /// Takes what is to be sent next.
     pub(crate) fn take(&self) -> Outgoing {
         let mut state = self.state();
-        if let Some(line) = state.queue.pop_front() {
-            state.queued_bytes -= line.len();
-            if state.queue.is_empty() {
-                state.queue = VecDeque::new();
-            }
+        let Some(waiting) = &mut state.waiting else { return Outgoing::Nothing };
+        if let Some(line) = waiting.queue.pop_front() {
+            waiting.queued_bytes -= line.len();
             return Outgoing::Line(line);
         }
-        if let Some(list) = state.list.take() {
+        if let Some(list) = waiting.list.take() {
             return Outgoing::Line(list);
         }
-        if std::mem::take(&mut state.wants_page) { Outgoing::WantsPage } else { Outgoing::Nothing }
+        let wants_page = waiting.wants_page;
+        state.waiting = None;
+        if wants_page { Outgoing::WantsPage } else { Outgoing::Nothing }
+    }
+}
+
+fn wake(session: Option<Waker>) {
+    if let Some(session) = session {
+        session.wake();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
+
+    async fn kicked(link: &Link) -> Departure {
+        poll_fn(|cx| link.poll_verdict(cx)).await
+    }
 
     #[tokio::test]
     async fn an_overflowing_queue_ends_the_session_as_slow() {
@@ -141,7 +176,7 @@ mod tests {
         }
         assert!(link.state().verdict.is_none());
         link.push(line);
-        assert_eq!(link.kicked().await.reason, Reason::Slow);
+        assert_eq!(kicked(&link).await.reason, Reason::Slow);
     }
 
     #[tokio::test]
@@ -149,7 +184,7 @@ mod tests {
         let link = Link::default();
         link.kick(Reason::Timeout.into());
         link.kick(Reason::Drain.into());
-        assert_eq!(link.kicked().await.reason, Reason::Timeout);
+        assert_eq!(kicked(&link).await.reason, Reason::Timeout);
     }
 
     #[test]
@@ -170,5 +205,19 @@ mod tests {
         assert!(matches!(link.take(), Outgoing::Line(_)));
         assert!(matches!(link.take(), Outgoing::WantsPage));
         assert!(matches!(link.take(), Outgoing::Nothing));
+    }
+
+    #[tokio::test]
+    async fn a_word_to_stop_wakes_a_session_that_sleeps() {
+        let link = std::sync::Arc::new(Link::default());
+        let session = tokio::spawn({
+            let link = link.clone();
+            async move { kicked(&link).await }
+        });
+        tokio::task::yield_now().await;
+        link.push(Bytes::from_static(b"more to send wakes it as well, and it sleeps on"));
+        tokio::task::yield_now().await;
+        link.kick(Reason::Drain.into());
+        assert_eq!(session.await.unwrap().reason, Reason::Drain);
     }
 }

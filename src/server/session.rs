@@ -1,7 +1,10 @@
 //! One conversation with one client, from its first byte to its last word.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -9,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answers::{self, Pending};
-use super::handle::{HubHandle, ToHub};
+use super::handle::{HubHandle, Sending, ToHub};
 use super::link::Link;
 use super::listener::Place;
 use super::socket::Eye;
@@ -50,10 +53,11 @@ where
 {
     let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
     let mut wire = Wire::new(io, link.clone());
+    let caller = Box::new(caller);
     async move {
         let greeted = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
         let last_word = match greeted {
-            Ok(session) => Box::new(session).attend(&mut wire, &link, &hub).await,
+            Ok(session) => session.attend(&mut wire, &link, &hub).await,
             Err(last_word) => last_word,
         };
         Box::pin(wire.close(last_word)).await;
@@ -64,9 +68,9 @@ where
 async fn receive<S>(
     wire: &mut Wire<S>,
     link: &Arc<Link>,
-    caller: Caller,
+    caller: Box<Caller>,
     hub: &HubHandle,
-) -> Result<Session, LastWord>
+) -> Result<Box<Session>, LastWord>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -78,7 +82,7 @@ where
         }
     };
     match greeted {
-        Ok(session) => Ok(session),
+        Ok(session) => Ok(Box::new(session)),
         Err(ended) => {
             if let Some((code, message)) = ended.refusal {
                 hub.send(ToHub::Refused { peer: caller.peer, code, message }).await;
@@ -179,6 +183,7 @@ where
         bad_lines: 0,
         followed: false,
         chat: ChatBudget::default(),
+        telling: [Sending::done(), Sending::done()],
     })
 }
 
@@ -194,6 +199,8 @@ struct Session {
     /// The client has just said that it follows another revision of the settings.
     followed: bool,
     chat: ChatBudget,
+    /// What the hub is being told, while its inbox is full.
+    telling: [Sending; 2],
 }
 
 impl Session {
@@ -202,64 +209,82 @@ impl Session {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let departure = tokio::select! {
-            biased;
-            departure = link.kicked() => departure,
-            departure = self.converse(wire, link, hub) => departure,
-        };
+        let departure = poll_fn(|cx| match link.poll_verdict(cx) {
+            Poll::Ready(departure) => Poll::Ready(departure),
+            Poll::Pending => self.poll_converse(cx, wire, hub),
+        });
+        let departure = departure.await;
         let last_word = answers::last_word(&departure, hub);
-        self.tenancy.end(departure).await;
+        Box::pin(self.tenancy.end(departure)).await;
         last_word
     }
 
     /// Listens and answers until the client ends it; the hub's word to stop is its caller's business.
-    async fn converse<S>(&mut self, wire: &mut Wire<S>, link: &Link, hub: &HubHandle) -> Departure
+    ///
+    /// Polled by hand: all there is to remember between two lines is in the
+    /// session, and nothing of it in a future that a silent client would keep.
+    fn poll_converse<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Wire<S>,
+        hub: &HubHandle,
+    ) -> Poll<Departure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
-            let heard = tokio::select! {
-                biased;
-                heard = wire.hear() => heard,
-                () = link.more() => continue,
-            };
-            let line = match heard {
-                Ok(Heard::Line(line)) => line,
-                Ok(Heard::WantsPage) => {
-                    hub.send(ToHub::NextPage(self.tenancy.conn)).await;
-                    continue;
-                }
-                Err(end) => return departure(end),
-            };
-            let now = Instant::now();
-            if self.pulse.touch(now.into_std()) {
-                hub.send(ToHub::Woke(self.tenancy.conn)).await;
+            for message in &mut self.telling {
+                ready!(Pin::new(message).poll(cx));
             }
-            let message = match ClientMessage::decode(&line) {
-                Ok(message) => message,
-                Err(error) => {
-                    self.bad_lines += 1;
-                    if self.bad_lines >= BAD_LINES_MAX {
-                        return Departure::new(Reason::Protocol, answers::too_many_bad_lines());
-                    }
-                    wire.answer(&answers::bad_request(&error.to_string()));
-                    continue;
-                }
+            let told = match ready!(wire.poll_hear(cx)) {
+                Ok(Heard::Line(line)) => self.take_in(&line, wire, hub),
+                Ok(Heard::WantsPage) => Ok([hub.send(ToHub::NextPage(self.tenancy.conn)), Sending::done()]),
+                Err(end) => Err(departure(end)),
             };
-            drop(line);
-            self.bad_lines = 0;
-            match self.hear(message, now, hub) {
-                Pending::Answer(answer) => {
-                    wire.answer(&answer);
-                    if std::mem::take(&mut self.followed) {
-                        hub.send(ToHub::Followed(self.tenancy.conn)).await;
-                    }
-                }
-                Pending::Tell(message) => hub.send(message).await,
-                Pending::Leave(departure) => return departure,
-                Pending::Nothing => {}
+            match told {
+                Ok(told) => self.telling = told,
+                Err(departure) => return Poll::Ready(departure),
             }
         }
+    }
+
+    /// Takes one line in; returns what the hub was told, to be waited for, or why the conversation is over.
+    fn take_in<S>(
+        &mut self,
+        line: &[u8],
+        wire: &mut Wire<S>,
+        hub: &HubHandle,
+    ) -> Result<[Sending; 2], Departure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let now = Instant::now();
+        let conn = self.tenancy.conn;
+        let woke =
+            if self.pulse.touch(now.into_std()) { hub.send(ToHub::Woke(conn)) } else { Sending::done() };
+        let message = match ClientMessage::decode(line) {
+            Ok(message) => message,
+            Err(error) => {
+                self.bad_lines += 1;
+                if self.bad_lines >= BAD_LINES_MAX {
+                    return Err(Departure::new(Reason::Protocol, answers::too_many_bad_lines()));
+                }
+                wire.answer(&answers::bad_request(&error.to_string()));
+                return Ok([woke, Sending::done()]);
+            }
+        };
+        self.bad_lines = 0;
+        let told = match self.hear(message, now, hub) {
+            Pending::Answer(answer) => {
+                wire.answer(&answer);
+                let followed = std::mem::take(&mut self.followed);
+                if followed { hub.send(ToHub::Followed(conn)) } else { Sending::done() }
+            }
+            Pending::Tell(message) => hub.send(message),
+            Pending::Leave(departure) => return Err(departure),
+            Pending::Nothing => Sending::done(),
+        };
+        Ok([woke, told])
     }
 
     /// Decides what a message calls for.

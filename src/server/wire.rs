@@ -48,12 +48,19 @@ pub(crate) enum Heard {
     WantsPage,
 }
 
-/// A connection. Its buffers are empty, and own no memory, while it is idle:
-/// that is what makes a hundred thousand of them affordable.
+/// A connection. While it is idle it owns no buffer at all: that is what makes
+/// a hundred thousand of them affordable.
 #[derive(Debug)]
 pub(crate) struct Wire<S> {
     io: S,
     link: Arc<Link>,
+    /// What is on its way in or out, while anything is.
+    busy: Option<Box<Busy>>,
+}
+
+/// The bytes of a connection that are on their way.
+#[derive(Debug)]
+struct Busy {
     codec: LineCodec,
     input: BytesMut,
     /// Answers of this session. They go out before anything the hub has queued.
@@ -64,22 +71,47 @@ pub(crate) struct Wire<S> {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    pub(crate) fn new(io: S, link: Arc<Link>) -> Self {
-        Self {
-            io,
-            link,
+impl Busy {
+    fn new() -> Box<Self> {
+        Box::new(Self {
             codec: LineCodec::new(LINE_BYTES_MAX),
             input: BytesMut::new(),
             answers: BytesMut::new(),
             current: Bytes::new(),
             stalled: None,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.input.is_empty() && self.answers.is_empty() && self.current.is_empty()
+    }
+
+    /// Takes in what was read.
+    fn receive(&mut self, bytes: &[u8]) {
+        let needed = self.input.len() + bytes.len();
+        if self.input.capacity() < needed {
+            // Doubling, but never past the longest line: `BytesMut` would round up to twice that.
+            let capacity = (self.input.capacity() * 2).min(LINE_BYTES_MAX + 2).max(needed);
+            let mut grown = BytesMut::with_capacity(capacity);
+            grown.extend_from_slice(&self.input);
+            self.input = grown;
         }
+        self.input.extend_from_slice(bytes);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(crate) fn new(io: S, link: Arc<Link>) -> Self {
+        Self { io, link, busy: None }
+    }
+
+    fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_with(Busy::new)
     }
 
     /// Queues an answer, ahead of whatever the hub has queued.
     pub(crate) fn answer(&mut self, line: &[u8]) {
-        self.answers.extend_from_slice(line);
+        self.busy().answers.extend_from_slice(line);
     }
 
     /// Returns the next line, sending what there is to send meanwhile. Giving up half-way loses nothing.
@@ -87,7 +119,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         std::future::poll_fn(|cx| self.poll_hear(cx)).await
     }
 
-    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, WireEnd>> {
+    /// As [`Self::hear`], for whoever is polled.
+    pub(crate) fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<Heard, WireEnd>> {
         loop {
             if let Poll::Ready(sent) = self.poll_send(cx) {
                 match sent {
@@ -96,17 +129,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     Err(end) => return Poll::Ready(Err(end)),
                 }
             }
-            match self.codec.decode(&mut self.input) {
-                Ok(Some(line)) => return Poll::Ready(Ok(Heard::Line(line))),
-                Ok(None) => {}
-                Err(CodecError::TooLong(_)) => return Poll::Ready(Err(WireEnd::TooLong)),
-                Err(CodecError::Io(error)) => return Poll::Ready(Err(WireEnd::Failed(error))),
-            }
-            if self.input.is_empty() {
-                self.input = BytesMut::new();
-            }
-            if self.answers.len() >= ANSWERS_BYTES_MAX {
-                return Poll::Pending; // It pings without reading; the write deadline decides.
+            if let Some(busy) = self.busy.as_deref_mut() {
+                match busy.codec.decode(&mut busy.input) {
+                    Ok(Some(line)) => return Poll::Ready(Ok(Heard::Line(line))),
+                    Ok(None) => {}
+                    Err(CodecError::TooLong(_)) => return Poll::Ready(Err(WireEnd::TooLong)),
+                    Err(CodecError::Io(error)) => return Poll::Ready(Err(WireEnd::Failed(error))),
+                }
+                if busy.answers.len() >= ANSWERS_BYTES_MAX {
+                    return Poll::Pending; // It pings without reading; the write deadline decides.
+                }
+                if busy.is_empty() {
+                    self.busy = None;
+                }
             }
             match ready!(self.poll_read(cx)) {
                 Ok(0) => return Poll::Ready(Err(WireEnd::Eof)),
@@ -119,56 +154,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads once, never more than there is room for.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut scratch = [const { MaybeUninit::uninit() }; READ_BYTES];
-        let room = self.codec.room(&self.input).min(READ_BYTES);
+        let room = self.busy.as_ref().map_or(READ_BYTES, |busy| busy.codec.room(&busy.input)).min(READ_BYTES);
         let mut read = ReadBuf::uninit(scratch.get_mut(..room).unwrap_or_default());
         ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
         let bytes = read.filled();
-        let needed = self.input.len() + bytes.len();
-        if self.input.capacity() < needed {
-            // Doubling, but never past the longest line: `BytesMut` would round up to twice that.
-            let capacity = (self.input.capacity() * 2).min(LINE_BYTES_MAX + 2).max(needed);
-            let mut grown = BytesMut::with_capacity(capacity);
-            grown.extend_from_slice(&self.input);
-            self.input = grown;
-        }
-        self.input.extend_from_slice(bytes);
+        self.busy().receive(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
     /// Sends until nothing is left (`false`), a page is wanted (`true`), or the client takes no more (pending).
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, WireEnd>> {
         loop {
-            if self.current.is_empty() {
-                if self.answers.is_empty() {
-                    match self.link.take() {
-                        Outgoing::Line(line) => self.current = line,
-                        Outgoing::WantsPage => return Poll::Ready(Ok(true)),
-                        Outgoing::Nothing => {
-                            self.stalled = None;
-                            self.current = Bytes::new();
-                            let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
-                            return Poll::Ready(flushed.map(|()| false).map_err(WireEnd::Failed));
-                        }
+            if self.busy.as_ref().is_none_or(|busy| busy.current.is_empty()) {
+                match self.next_out() {
+                    Outgoing::Line(line) => self.busy().current = line,
+                    Outgoing::WantsPage => return Poll::Ready(Ok(true)),
+                    Outgoing::Nothing => {
+                        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+                        return Poll::Ready(flushed.map(|()| false).map_err(WireEnd::Failed));
                     }
-                } else {
-                    self.current = std::mem::take(&mut self.answers).freeze();
                 }
             }
-            match Pin::new(&mut self.io).poll_write(cx, &self.current) {
+            let Some(busy) = self.busy.as_deref_mut() else { continue };
+            match Pin::new(&mut self.io).poll_write(cx, &busy.current) {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(WireEnd::Failed(io::ErrorKind::WriteZero.into())));
                 }
                 Poll::Ready(Ok(written)) => {
-                    self.current.advance(written);
-                    self.stalled = None;
+                    busy.current.advance(written);
+                    busy.stalled = None;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(WireEnd::Failed(error))),
                 Poll::Pending => {
-                    let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
+                    let stalled = busy.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
                     ready!(stalled.as_mut().poll(cx));
                     return Poll::Ready(Err(WireEnd::Slow));
                 }
             }
+        }
+    }
+
+    /// Returns what goes out next: answers first.
+    fn next_out(&mut self) -> Outgoing {
+        match self.busy.as_deref_mut() {
+            Some(busy) if !busy.answers.is_empty() => {
+                Outgoing::Line(std::mem::take(&mut busy.answers).freeze())
+            }
+            _ => self.link.take(),
         }
     }
 
@@ -180,9 +212,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             LastWord::Listening(word) => (word, true),
         };
         let said = timeout(GOODBYE, async {
-            // A line begun is finished; what only waited is dropped.
-            self.io.write_all(&self.current).await?;
-            self.io.write_all(&self.answers).await?;
+            if let Some(busy) = &self.busy {
+                // A line begun is finished; what only waited is dropped.
+                self.io.write_all(&busy.current).await?;
+                self.io.write_all(&busy.answers).await?;
+            }
             self.io.write_all(&last_word).await?;
             self.io.shutdown().await
         });
