@@ -97,6 +97,21 @@ async fn a_blank_line_is_a_sign_of_life_and_brings_a_late_client_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_late_again_is_told_again_however_far_away_its_timeout_is() {
+    let settings = Settings::new(secs(10), secs(3_600)).unwrap();
+    let mut lab = Lab::with(Options { settings, ..options() });
+    let mut nc = lab.legacy().await;
+    assert_eq!(lab.word().await, "registered");
+    for _ in 0..3 {
+        let heard = Instant::now();
+        assert_eq!(lab.word().await, "late");
+        assert!(heard.elapsed() >= secs(15) && heard.elapsed() < secs(16), "{:?}", heard.elapsed());
+        nc.say("").await;
+        assert_eq!(lab.word().await, "back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_told_at_once_and_a_goodbye_is_no_loss() {
     let mut lab = Lab::new();
     drop(lab.legacy().await);

@@ -174,12 +174,15 @@ impl Hub {
                 self.registry.update(now, conn, Some(claim), profile);
             }
             ToHub::Update(conn, update) => self.update(now, conn, *update),
-            ToHub::Woke(conn) => self.registry.woke(now, conn),
+            ToHub::Woke(conn) => {
+                self.registry.woke(now, conn);
+                // It can be late again long before it could have timed out.
+                self.judge_soon(now);
+            }
             ToHub::Followed(conn) => {
                 self.registry.followed(conn);
                 // Its deadline may be nearer now than anybody has reckoned with.
-                let settings = self.registry.settings();
-                self.judge_by(now + settings.late_after().min(settings.timeout()));
+                self.judge_soon(now);
                 self.screen.touch();
             }
             ToHub::Closed(conn, departure) => {
@@ -218,8 +221,7 @@ impl Hub {
             let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
             self.fanout.kick(replaced, by);
         }
-        let settings = self.registry.settings();
-        self.judge_by(now + settings.late_after().min(settings.timeout()));
+        self.judge_soon(now);
         let conn = admission.conn;
         let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
@@ -326,6 +328,12 @@ impl Hub {
     /// Makes sure that the next look at everybody's silence is no later than this.
     fn judge_by(&mut self, at: Instant) {
         self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
+    }
+
+    /// Makes sure that whoever was heard now is looked at as soon as it can be late.
+    fn judge_soon(&mut self, now: Instant) {
+        let settings = self.registry.settings();
+        self.judge_by(now + settings.late_after().min(settings.timeout()));
     }
 
     /// Compares the clock with when it should have been looked at: what lies between was a pause of our own.
