@@ -164,6 +164,30 @@ async fn new_settings_are_pushed_and_a_stale_ping_is_told_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fleet_that_has_grown_is_told_how_to_come_back_once_and_without_new_settings() {
+    let limits = Limits { max_clients: 1_000, ..options().limits };
+    let mut lab =
+        Lab::with(Options { settings: Settings::new(secs(900), secs(1_800)).unwrap(), limits, ..options() });
+    let (mut first, welcome) = lab.v1("").await;
+    assert_eq!(welcome["spread_ms"], 500);
+    let mut crowd = Vec::new();
+    for _ in 0..599 {
+        crowd.push(lab.v1("").await.0);
+    }
+    assert!(first.is_quiet_for(secs(59)).await, "a fleet that is still arriving is left alone");
+    let told = first.hear().await;
+    assert_eq!((&told["type"], &told["spread_ms"]), (&"config".into(), &1_200.into()), "{told}");
+    for rule in ["rev", "interval_ms", "timeout_ms"] {
+        assert_eq!(told[rule], welcome[rule]);
+    }
+    crowd.truncate(300);
+    assert!(first.is_quiet_for(secs(600)).await, "three hundred is still more than half");
+    crowd.truncate(10);
+    assert_eq!(first.hear().await["spread_ms"], 500);
+    assert!(first.is_quiet_for(secs(600)).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shortened_timeout_kills_nobody_for_silence_before_it() {
     let mut lab = Lab::new();
     let (mut peer, _) = lab.v1("").await;

@@ -12,6 +12,7 @@ use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::rules::Rules;
 use super::screen::Screen;
+use super::spread::Spread;
 use super::throttle::Throttle;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
@@ -36,8 +37,6 @@ const READ_FIRST: Duration = Duration::from_millis(20);
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 /// Clients asked to leave, or to come back, per second: a herd is let through a gate.
 pub const HERD_PER_S: u32 = 500;
-/// Over how long even a small fleet spreads its first reconnect.
-const SPREAD_MIN: Duration = Duration::from_millis(500);
 /// How long a drain may take in all; a stop must be over within five seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How long drained clients have to close after the last slot.
@@ -88,6 +87,7 @@ pub(crate) struct Hub {
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
     looked_at: Instant,
+    spread: Spread,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -112,6 +112,7 @@ impl Hub {
             screen,
             judge_at: None,
             looked_at: now(),
+            spread: Spread::new(now()),
             drained_at: None,
             refusals: Throttle::default(),
             name,
@@ -150,6 +151,7 @@ impl Hub {
                 self.hear(now, message);
             }
             self.judge(now);
+            self.refresh_spread(now);
             if self.publish(now) {
                 return self.sum_up();
             }
@@ -246,16 +248,10 @@ impl Hub {
             rev: self.registry.revision().0,
             interval_ms: millis(settings.interval()),
             timeout_ms: millis(settings.timeout()),
-            spread_ms: self.spread_ms(),
+            spread_ms: millis(Spread::of(self.registry.counts().live())),
             clients: self.registry.counts().live(),
             resumed_ms: admission.away.map(millis),
         }
-    }
-
-    /// Returns over how long this fleet should spread its first reconnect.
-    fn spread_ms(&self) -> u64 {
-        let clients = u32::try_from(self.registry.counts().live()).unwrap_or(u32::MAX);
-        millis(SPREAD_MIN.max(Duration::from_secs(1) * clients / HERD_PER_S))
     }
 
     fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
@@ -315,8 +311,17 @@ impl Hub {
             return;
         }
         self.handle.rules().publish(rev, settings);
-        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, self.spread_ms())));
+        let spread = self.spread.tell(self.registry.counts().live());
+        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
         self.judge_by(now);
+    }
+
+    /// Tells the fleet how to come back, where what it was told fits it no longer.
+    fn refresh_spread(&mut self, now: Instant) {
+        if let Some(spread) = self.spread.refresh(now, self.registry.counts().live()) {
+            let (rev, settings) = (self.registry.revision(), self.registry.settings());
+            self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
+        }
     }
 
     fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) {

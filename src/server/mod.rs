@@ -11,6 +11,7 @@ mod rules;
 mod screen;
 mod session;
 mod socket;
+mod spread;
 mod throttle;
 mod wire;
 
