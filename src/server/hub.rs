@@ -14,6 +14,7 @@ use super::rules::Rules;
 use super::screen::Screen;
 use super::spread::Spread;
 use super::throttle::Throttle;
+use crate::clock::Watch;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
@@ -87,6 +88,8 @@ pub(crate) struct Hub {
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
     looked_at: Instant,
+    /// Tells of suspends, which the clock it looks at knows nothing of.
+    watch: Watch,
     spread: Spread,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
@@ -112,6 +115,7 @@ impl Hub {
             screen,
             judge_at: None,
             looked_at: now(),
+            watch: Watch::start(),
             spread: Spread::new(now()),
             drained_at: None,
             refusals: Throttle::default(),
@@ -341,10 +345,12 @@ impl Hub {
         self.judge_by(now + settings.late_after().min(settings.timeout()));
     }
 
-    /// Compares the clock with when it should have been looked at: what lies between was a pause of our own.
+    /// Compares the clock with when it should have been looked at: what lies between was a pause of our own,
+    /// and so was a suspend of the machine.
     fn notice_pause(&mut self, now: Instant, wake: Option<Instant>) {
         self.looked_at = now;
-        let pause = wake.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let overslept = wake.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let pause = self.watch.lap(overslept).total();
         if pause < HELD_UP {
             return;
         }
@@ -442,3 +448,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;
