@@ -302,7 +302,12 @@ impl Hub {
             Command::Acknowledge(row) => self.registry.acknowledge(row),
             Command::Dismiss(row) => self.registry.dismiss(row),
             // What only a client can do, and stopping, which the program does.
-            Command::BeatNow | Command::Hold(_) | Command::Reconnect | Command::Note(_) | Command::Quit => {}
+            Command::BeatNow
+            | Command::Hold(_)
+            | Command::Reconnect
+            | Command::Awake { .. }
+            | Command::Note(_)
+            | Command::Quit => {}
         }
         self.screen.touch();
     }
