@@ -1,5 +1,6 @@
 //! The wiring: what is started, in which order, and how it all stops.
 
+mod awake;
 mod demo;
 mod face;
 mod join;

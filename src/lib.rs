@@ -9,6 +9,7 @@
 //! - [`server`]: a listener, a session per connection, one hub that owns the truth.
 //! - [`client`]: one connection, kept up for ever.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
+//! - [`clock`]: notices that this process did not run.
 //! - [`config`], [`cli`], [`telemetry`], [`net`]: what the program is told, and what it tells.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
@@ -19,6 +20,7 @@
 pub mod app;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod net;

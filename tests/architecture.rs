@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("presence", &[]),
     ("net", &[]),
+    ("clock", &[]),
     ("lib", &[]),
     ("protocol", &["presence"]),
     ("config", &["presence", "net"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
     ("cli", &["config"]),
-    ("server", &["protocol", "presence", "net"]),
+    ("server", &["protocol", "presence", "net", "clock"]),
     ("client", &["protocol", "presence", "net"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),
     ("swarm", BELOW_APP),
@@ -27,12 +28,13 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What a tool that plays a whole fleet may use.
 const BELOW_APP: &[&str] =
-    &["presence", "net", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
+    &["presence", "net", "clock", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
 
 /// What the wiring may use.
 const EVERYTHING: &[&str] = &[
     "presence",
     "net",
+    "clock",
     "protocol",
     "config",
     "telemetry",

@@ -7,12 +7,14 @@ mod common;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use common::{LEGACY, Lab, secs};
 use presence_tui::net;
 use presence_tui::server::Eye;
-use presence_tui::server::listener::{Accept, Accepted, UNREGISTERED_MAX};
+use presence_tui::server::listener::{ACCEPTED_AT_ONCE, Accept, Accepted, UNREGISTERED_MAX};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep};
@@ -74,6 +76,35 @@ async fn connections_that_never_register_take_no_place_of_a_client_and_have_a_ca
     sleep(secs(6)).await;
     let mut well = lab.legacy().await;
     well.ping().await;
+}
+
+/// A door with a herd before it, which counts how many it has let in.
+struct Herd(Arc<AtomicUsize>, Vec<DuplexStream>);
+
+impl Accept for Herd {
+    type Stream = DuplexStream;
+
+    async fn accept(&mut self, _: Duration) -> io::Result<Accepted<DuplexStream>> {
+        let Some(stream) = self.1.pop() else { return std::future::pending().await };
+        self.0.fetch_add(1, Relaxed);
+        Ok(Accepted { stream, eye: Eye::blind(), peer: SocketAddr::from(([10, 0, 0, 9], 9)) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_herd_at_the_door_does_not_hold_up_who_is_inside() {
+    let lab = Lab::new();
+    let (outside, inside): (Vec<_>, Vec<_>) = (0..UNREGISTERED_MAX).map(|_| tokio::io::duplex(4_096)).unzip();
+    let accepted = Arc::new(AtomicUsize::new(0));
+    lab.server.open(Herd(Arc::clone(&accepted), inside));
+    let (mut before, mut most) = (0, 0);
+    while before < outside.len() {
+        tokio::task::yield_now().await;
+        let now = accepted.load(Relaxed);
+        most = most.max(now - before);
+        before = now;
+    }
+    assert!(most <= ACCEPTED_AT_ONCE, "{most} were accepted between two turns of another task");
 }
 
 /// Opens a server on loopback, on a port the system chooses.

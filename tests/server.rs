@@ -97,6 +97,21 @@ async fn a_blank_line_is_a_sign_of_life_and_brings_a_late_client_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_late_again_is_told_again_however_far_away_its_timeout_is() {
+    let settings = Settings::new(secs(10), secs(3_600)).unwrap();
+    let mut lab = Lab::with(Options { settings, ..options() });
+    let mut nc = lab.legacy().await;
+    assert_eq!(lab.word().await, "registered");
+    for _ in 0..3 {
+        let heard = Instant::now();
+        assert_eq!(lab.word().await, "late");
+        assert!(heard.elapsed() >= secs(15) && heard.elapsed() < secs(16), "{:?}", heard.elapsed());
+        nc.say("").await;
+        assert_eq!(lab.word().await, "back");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_is_told_at_once_and_a_goodbye_is_no_loss() {
     let mut lab = Lab::new();
     drop(lab.legacy().await);
@@ -146,6 +161,30 @@ async fn new_settings_are_pushed_and_a_stale_ping_is_told_again() {
     assert_eq!((&pong["rev"], &pong["interval_ms"]), (&2.into(), &5_000.into()));
     peer.say(r#"{"type":"ping","seq":2,"rev":2}"#).await;
     assert!(peer.hear().await["rev"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_has_grown_is_told_how_to_come_back_once_and_without_new_settings() {
+    let limits = Limits { max_clients: 1_000, ..options().limits };
+    let mut lab =
+        Lab::with(Options { settings: Settings::new(secs(900), secs(1_800)).unwrap(), limits, ..options() });
+    let (mut first, welcome) = lab.v1("").await;
+    assert_eq!(welcome["spread_ms"], 500);
+    let mut crowd = Vec::new();
+    for _ in 0..599 {
+        crowd.push(lab.v1("").await.0);
+    }
+    assert!(first.is_quiet_for(secs(59)).await, "a fleet that is still arriving is left alone");
+    let told = first.hear().await;
+    assert_eq!((&told["type"], &told["spread_ms"]), (&"config".into(), &1_200.into()), "{told}");
+    for rule in ["rev", "interval_ms", "timeout_ms"] {
+        assert_eq!(told[rule], welcome[rule]);
+    }
+    crowd.truncate(300);
+    assert!(first.is_quiet_for(secs(600)).await, "three hundred is still more than half");
+    crowd.truncate(10);
+    assert_eq!(first.hear().await["spread_ms"], 500);
+    assert!(first.is_quiet_for(secs(600)).await);
 }
 
 #[tokio::test(start_paused = true)]

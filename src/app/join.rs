@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::face::{Face, Wish};
 use super::signals::Signals;
-use super::{Failure, Start};
+use super::{Failure, Start, awake};
 use crate::client::{Engine, Identity, Notice, Options, Tcp, Window};
 use crate::config::Config;
 use crate::presence::row::Claim;
@@ -43,6 +44,7 @@ pub(super) async fn join(
     for warning in start.remarks.drain(..).chain(warnings) {
         engine.warn(warning);
     }
+    let _awake = AbortOnDropHandle::new(tokio::spawn(awake::tell(commands.clone())));
     let lines = Arc::new(start.lines);
     let (mut face, pump) = match start.screen.take() {
         Some(look) => {

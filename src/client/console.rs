@@ -31,11 +31,32 @@ pub enum Interrupt {
     Now,
 }
 
+/// How a wait ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// It is over.
+    Over,
+    /// This machine or this process slept, and the wait may not be worth its while any more.
+    Woke {
+        /// For how long.
+        slept: Duration,
+        /// How much of that the clock the wait goes by does not know of.
+        suspended: Duration,
+    },
+}
+
 enum Meanwhile<T> {
     Done(T),
     Command(Command),
     Cancelled,
     Publish,
+}
+
+/// What became of one of the things that happen meanwhile.
+enum Step<T> {
+    Done(T),
+    Woke(Duration, Duration),
+    DealtWith,
 }
 
 impl Console {
@@ -46,7 +67,8 @@ impl Console {
     pub async fn until<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Interrupt> {
         let mut work = std::pin::pin!(work);
         loop {
-            if let Some(done) = self.meanwhile(work.as_mut()).await? {
+            // An attempt goes on after a sleep: it has a limit of its own, and most end soon.
+            if let Step::Done(done) = self.meanwhile(work.as_mut()).await? {
                 return Ok(done);
             }
         }
@@ -58,16 +80,13 @@ impl Console {
     /// Somebody wants something that ends the wait.
     pub async fn released(&mut self) -> Result<(), Interrupt> {
         while self.desk.uplink.holding {
-            let _: Option<()> = self.meanwhile(std::pin::pin!(std::future::pending())).await?;
+            let _: Step<()> = self.meanwhile(std::pin::pin!(std::future::pending())).await?;
         }
         Ok(())
     }
 
     /// Waits for one thing to happen and deals with it; returns what `work` came to, if it was that.
-    async fn meanwhile<T>(
-        &mut self,
-        work: Pin<&mut impl Future<Output = T>>,
-    ) -> Result<Option<T>, Interrupt> {
+    async fn meanwhile<T>(&mut self, work: Pin<&mut impl Future<Output = T>>) -> Result<Step<T>, Interrupt> {
         self.desk.publish_due(Instant::now());
         let publish = self.desk.publish_at();
         let next = tokio::select! {
@@ -78,23 +97,34 @@ impl Console {
             () = at(publish) => Meanwhile::Publish,
         };
         match next {
-            Meanwhile::Done(done) => return Ok(Some(done)),
+            Meanwhile::Done(done) => return Ok(Step::Done(done)),
             Meanwhile::Cancelled | Meanwhile::Command(Command::Quit) => return Err(Interrupt::Quit),
             Meanwhile::Command(Command::Reconnect) => return Err(Interrupt::Now),
+            Meanwhile::Command(Command::Awake { slept, suspended }) => {
+                self.desk.suspended(suspended);
+                return Ok(Step::Woke(slept, suspended));
+            }
             Meanwhile::Command(Command::Hold(holding)) => self.desk.hold(holding),
             Meanwhile::Command(Command::Note(note)) => self.desk.note(&note),
             Meanwhile::Command(Command::Dismiss(key)) => self.desk.dismiss(key),
             Meanwhile::Command(_) | Meanwhile::Publish => {}
         }
-        Ok(None)
+        Ok(Step::DealtWith)
     }
 
-    /// Waits for so long, unless somebody wants to go on at once.
+    /// Waits until then, or until it is found that a sleep lay in between.
     ///
     /// # Errors
     /// Somebody wants something that ends the wait.
-    pub async fn wait(&mut self, wait: Duration) -> Result<(), Interrupt> {
-        self.until(tokio::time::sleep(wait)).await
+    pub async fn wait(&mut self, until: Instant) -> Result<Waited, Interrupt> {
+        let mut sleep = std::pin::pin!(tokio::time::sleep_until(until));
+        loop {
+            match self.meanwhile(sleep.as_mut()).await? {
+                Step::Done(()) => return Ok(Waited::Over),
+                Step::Woke(slept, suspended) => return Ok(Waited::Woke { slept, suspended }),
+                Step::DealtWith => {}
+            }
+        }
     }
 }
 

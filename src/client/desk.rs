@@ -153,6 +153,14 @@ impl Desk {
         }
     }
 
+    /// Takes note of a suspend: what lasts has lasted longer than the monotonic clock says.
+    pub fn suspended(&mut self, span: Duration) {
+        if let Some((lost, _, None)) = &mut self.uplink.last_loss {
+            *lost = lost.checked_sub(span).unwrap_or(*lost);
+            self.changed = true;
+        }
+    }
+
     /// Takes this client's note, as others will see it.
     pub fn note(&mut self, note: &str) {
         self.uplink.note = clean::name(note);

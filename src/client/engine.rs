@@ -1,5 +1,7 @@
 //! The client's policy: connect, converse, come back, for ever.
 
+mod waiting;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,7 +172,7 @@ impl<C: Connector> Engine<C> {
                 Ending::Quit => break,
                 Ending::Final(code, message) => return Err(self.ended(code, message)),
                 Ending::Again => continue,
-                Ending::Lost(cause) => (cause, self.backoff.next(&mut self.rng)),
+                Ending::Lost(cause) => (cause, self.own_wait()),
                 Ending::Retry(after, cause) => (cause, self.told(after)),
                 Ending::TimedOut(after, cause) => match self.sit_out(&cause).await {
                     Ok(()) => (cause, self.wait_of(after)),
@@ -295,55 +297,6 @@ impl<C: Connector> Engine<C> {
         };
         self.console.desk.uplink.last_loss = Some((now.into_std(), cause.to_owned(), None));
         self.console.desk.say(Notice::Lost { cause: cause.into() });
-    }
-
-    /// Returns the wait a server asked for: exactly that, unless it makes this client spin.
-    fn told(&mut self, after: Duration) -> Duration {
-        self.haste = if after < HASTE_WAIT { self.haste.saturating_add(1) } else { 0 };
-        if self.haste > HASTE_MAX { HASTE_WAIT } else { after }
-    }
-
-    /// Returns the wait a server asked for, or one of our own if it asked for none.
-    fn wait_of(&mut self, after: Option<Duration>) -> Duration {
-        match after {
-            Some(after) => self.told(after),
-            None => self.backoff.next(&mut self.rng),
-        }
-    }
-
-    /// Stays away while heartbeats are held back.
-    ///
-    /// Whoever holds them back wants to see a client that is gone. One that
-    /// came back at once, only to fall silent again, would be neither.
-    async fn sit_out(&mut self, cause: &str) -> Result<(), Interrupt> {
-        if !self.console.desk.uplink.holding {
-            return Ok(());
-        }
-        self.console.desk.say(Notice::SittingOut);
-        self.offline(format!("{cause}; staying away while heartbeats are held back"), Duration::ZERO);
-        self.console.released().await
-    }
-
-    /// Shows that there is no connection, and waits.
-    async fn pause(&mut self, cause: String, wait: Duration) -> Result<(), Interrupt> {
-        let attempt = self.attempt.saturating_add(1);
-        self.console.desk.say(Notice::Retrying { wait, attempt });
-        self.offline(cause, wait);
-        self.console.wait(wait).await
-    }
-
-    /// Shows that there is no connection.
-    fn offline(&mut self, cause: String, wait: Duration) {
-        let now = Instant::now();
-        let since = *self.down_since.get_or_insert(now);
-        let link = Link::Offline {
-            since: since.into_std(),
-            cause,
-            retry_at: (now + wait).into_std(),
-            wait,
-            attempt: self.attempt.saturating_add(1),
-        };
-        self.console.desk.link(link, now);
     }
 
     fn left(&mut self) {

@@ -120,6 +120,13 @@ pub enum Notice {
     Holding(bool),
     /// The server gave this client up while its heartbeats were held back, so it stays away until they go out again.
     SittingOut,
+    /// This machine or this process has slept.
+    Woke {
+        /// For how long.
+        slept: Duration,
+        /// Whether there is a connection, which is now looked after.
+        online: bool,
+    },
     /// The server sent something that is not a message; it was ignored.
     BadLine {
         /// What is wrong with it.
@@ -156,6 +163,7 @@ impl Notice {
             Self::Draining { .. } => "draining",
             Self::Holding(_) => "holding",
             Self::SittingOut => "sitting_out",
+            Self::Woke { .. } => "woke",
             Self::BadLine { .. } => "bad_line",
             Self::Warning(_) => "warning",
             Self::Left => "left",
@@ -227,6 +235,10 @@ impl fmt::Display for Notice {
             Self::SittingOut => {
                 f.write_str("timed out as asked: not coming back before heartbeats are sent again")
             }
+            Self::Woke { slept, online } => {
+                let next = if *online { ": checking the connection" } else { "" };
+                write!(f, "woke after {} of sleep{next}", brief(*slept))
+            }
             Self::BadLine { why, count } => {
                 write!(f, "ignored a line from the server: {why} ({count} so far)")
             }
@@ -269,6 +281,11 @@ mod tests {
                 Notice::Settings { rev: Revision(8), old: Settings::default(), new: settings },
                 "settings 8: interval 1m -> 5s, timeout 2m -> 15s",
             ),
+            (
+                Notice::Woke { slept: secs(8 * 3_600), online: true },
+                "woke after 8h of sleep: checking the connection",
+            ),
+            (Notice::Woke { slept: secs(3), online: false }, "woke after 3s of sleep"),
             (Notice::Retrying { wait: secs(2), attempt: 4 }, "retrying in 2s (attempt 4)"),
         ] {
             assert_eq!(notice.to_string(), words);

@@ -26,6 +26,13 @@ pub enum Command {
     Hold(bool),
     /// Drop the connection, or the wait for one, and connect now (client only).
     Reconnect,
+    /// This machine or this process has slept: find out what became of the connection (client only).
+    Awake {
+        /// For how long.
+        slept: Duration,
+        /// How much of that the monotonic clock does not know of, because the machine was suspended.
+        suspended: Duration,
+    },
     /// Set this client's note, shown to everybody as the tag `note` (client only).
     Note(String),
     /// Stop: drain (server) or leave (client).

@@ -13,7 +13,9 @@ use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
 use super::rules::Rules;
 use super::screen::Screen;
+use super::spread::Spread;
 use super::throttle::Throttle;
+use crate::clock::Watch;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
@@ -38,8 +40,6 @@ const READ_FIRST: Duration = Duration::from_millis(20);
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 /// Clients asked to leave, or to come back, per second: a herd is let through a gate.
 pub const HERD_PER_S: u32 = 500;
-/// Over how long even a small fleet spreads its first reconnect.
-const SPREAD_MIN: Duration = Duration::from_millis(500);
 /// How long a drain may take in all; a stop must be over within five seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How long drained clients have to close after the last slot.
@@ -84,6 +84,9 @@ pub(crate) struct Hub {
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
     looked_at: Instant,
+    /// Tells of suspends, which the clock it looks at knows nothing of.
+    watch: Watch,
+    spread: Spread,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -109,6 +112,8 @@ impl Hub {
             screen,
             judge_at: None,
             looked_at: now(),
+            watch: Watch::start(),
+            spread: Spread::new(now()),
             drained_at: None,
             refusals: Throttle::default(),
             ledger: Ledger::new(now()),
@@ -151,6 +156,7 @@ impl Hub {
                 self.announce(now);
             }
             self.judge(now);
+            self.refresh_spread(now);
             if self.publish(now) {
                 return self.sum_up();
             }
@@ -175,11 +181,15 @@ impl Hub {
                 self.registry.update(now, conn, Some(claim), profile);
             }
             ToHub::Update(conn, update) => self.update(now, conn, *update),
-            ToHub::Woke(conn) => self.registry.woke(now, conn),
+            ToHub::Woke(conn) => {
+                self.registry.woke(now, conn);
+                // It can be late again long before it could have timed out.
+                self.judge_soon(now);
+            }
             ToHub::Followed(conn) => {
                 self.registry.followed(conn);
                 // Its deadline may be nearer now than anybody has reckoned with.
-                self.judge_by(now + self.registry.settings().interval());
+                self.judge_soon(now);
                 self.screen.touch();
             }
             ToHub::Closed(conn, departure) => {
@@ -218,7 +228,7 @@ impl Hub {
             let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
             self.fanout.kick(replaced, by);
         }
-        self.judge_by(now + self.registry.settings().interval());
+        self.judge_soon(now);
         let conn = admission.conn;
         let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
@@ -243,16 +253,10 @@ impl Hub {
             rev: self.registry.revision().0,
             interval_ms: millis(settings.interval()),
             timeout_ms: millis(settings.timeout()),
-            spread_ms: self.spread_ms(),
+            spread_ms: millis(Spread::of(self.registry.counts().live())),
             clients: self.registry.counts().live(),
             resumed_ms: admission.away.map(millis),
         }
-    }
-
-    /// Returns over how long this fleet should spread its first reconnect.
-    fn spread_ms(&self) -> u64 {
-        let clients = u32::try_from(self.registry.counts().live()).unwrap_or(u32::MAX);
-        millis(SPREAD_MIN.max(Duration::from_secs(1) * clients / HERD_PER_S))
     }
 
     fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
@@ -299,7 +303,12 @@ impl Hub {
             Command::Acknowledge(row) => self.registry.acknowledge(row),
             Command::Dismiss(row) => self.registry.dismiss(row),
             // What only a client can do, and stopping, which the program does.
-            Command::BeatNow | Command::Hold(_) | Command::Reconnect | Command::Note(_) | Command::Quit => {}
+            Command::BeatNow
+            | Command::Hold(_)
+            | Command::Reconnect
+            | Command::Awake { .. }
+            | Command::Note(_)
+            | Command::Quit => {}
         }
         self.screen.touch();
     }
@@ -317,8 +326,17 @@ impl Hub {
     fn announce(&mut self, now: Instant) {
         let (rev, settings) = (self.registry.revision(), self.registry.settings());
         self.handle.rules().publish(rev, settings);
-        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, self.spread_ms())));
+        let spread = self.spread.tell(self.registry.counts().live());
+        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
         self.judge_by(now);
+    }
+
+    /// Tells the fleet how to come back, where what it was told fits it no longer.
+    fn refresh_spread(&mut self, now: Instant) {
+        if let Some(spread) = self.spread.refresh(now, self.registry.counts().live()) {
+            let (rev, settings) = (self.registry.revision(), self.registry.settings());
+            self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
+        }
     }
 
     fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) {
@@ -332,10 +350,17 @@ impl Hub {
         self.judge_at = Some(self.judge_at.map_or(at, |known| known.min(at)));
     }
 
-    /// Compares the clock with when it should have been looked at: what lies between was a pause of our own.
+    /// Makes sure that whoever was heard now is looked at as soon as it can be late.
+    fn judge_soon(&mut self, now: Instant) {
+        self.judge_by(now + self.registry.settings().interval());
+    }
+
+    /// Compares the clock with when it should have been looked at: what lies between was a pause of our own,
+    /// and so was a suspend of the machine.
     fn notice_pause(&mut self, now: Instant, wake: Option<Instant>) {
         self.looked_at = now;
-        let pause = wake.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let overslept = wake.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let pause = self.watch.lap(overslept).total();
         if pause < HELD_UP {
             return;
         }
@@ -432,3 +457,6 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

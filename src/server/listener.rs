@@ -24,6 +24,8 @@ use crate::protocol::ErrorCode;
 pub const UNREGISTERED_MAX: usize = 1_024;
 /// How long a newcomer waits for one of them to go before it is refused.
 const PLACE_WAIT: Duration = Duration::from_millis(250);
+/// After so many in a row the others have their turn: a herd at the door must not hold up who is inside.
+pub const ACCEPTED_AT_ONCE: usize = 64;
 /// How long to wait when descriptors have run out.
 const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often that is said.
@@ -71,7 +73,7 @@ impl Server {
         let (hub, sessions, closing) = (self.hub.clone(), self.sessions.clone(), self.door.clone());
         let places = Arc::new(Semaphore::new(UNREGISTERED_MAX));
         self.sessions.spawn(async move {
-            let mut porter = Porter { door, hub, run_out: None };
+            let mut porter = Porter { door, hub, in_a_row: 0, run_out: None };
             while let Some(accepted) = closing.run_until_cancelled(porter.next()).await {
                 let Accepted { stream, eye, peer } = accepted;
                 let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
@@ -121,6 +123,8 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, 
 struct Porter<A> {
     door: A,
     hub: HubHandle,
+    /// How many were accepted since the others last had their turn.
+    in_a_row: usize,
     /// Since when descriptors have run out, and when that was last said.
     run_out: Option<(Instant, Instant)>,
 }
@@ -128,10 +132,15 @@ struct Porter<A> {
 impl<A: Accept> Porter<A> {
     /// Returns the next connection; backs off for as long as the system has none to give.
     async fn next(&mut self) -> Accepted<A::Stream> {
+        if self.in_a_row == ACCEPTED_AT_ONCE {
+            tokio::task::yield_now().await;
+            self.in_a_row = 0;
+        }
         loop {
             let error = match self.door.accept(self.hub.rules().whole().1.timeout()).await {
                 Ok(accepted) => {
                     self.recover().await;
+                    self.in_a_row += 1;
                     return accepted;
                 }
                 Err(error) => error,

@@ -12,6 +12,7 @@ mod rules;
 mod screen;
 mod session;
 mod socket;
+mod spread;
 mod throttle;
 mod wire;
 

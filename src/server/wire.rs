@@ -72,14 +72,14 @@ struct Busy {
 }
 
 impl Busy {
-    fn new() -> Box<Self> {
-        Box::new(Self {
+    fn new() -> Self {
+        Self {
             codec: LineCodec::new(LINE_BYTES_MAX),
             input: BytesMut::new(),
             answers: BytesMut::new(),
             current: Bytes::new(),
             stalled: None,
-        })
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn busy(&mut self) -> &mut Busy {
-        self.busy.get_or_insert_with(Busy::new)
+        self.busy.get_or_insert_with(|| Box::new(Busy::new()))
     }
 
     /// Queues an answer, ahead of whatever the hub has queued.

@@ -6,3 +6,4 @@ mod hand;
 mod heartbeat;
 mod returning;
 mod texts;
+mod waking;

@@ -35,7 +35,10 @@ impl Dialogue {
                 if let Some(spread) = millis(it.spread_ms) {
                     self.spread = Some(spread);
                 }
-                if self.apply(it.rev, it.interval_ms, it.timeout_ms, now, desk) {
+                // The rules it goes by, once more: only the spread is news, and nothing is to be acknowledged.
+                let known = settings(it.interval_ms, it.timeout_ms) == Some(self.heart.settings());
+                let followed = Revision(it.rev) == self.rev && known;
+                if !followed && self.apply(it.rev, it.interval_ms, it.timeout_ms, now, desk) {
                     self.heart.hurry(now);
                 }
             }

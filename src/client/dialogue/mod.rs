@@ -4,6 +4,7 @@
 
 mod ending;
 mod hearing;
+mod waking;
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -26,6 +27,7 @@ use crate::protocol::register::Tags;
 use crate::protocol::{ClientMessage, Ping, Register, ServerMessage, Update, clean};
 pub use ending::Ending;
 use ending::verdict;
+use waking::Check;
 
 /// How long a v1 server may take to say welcome; after that it is met as a base server.
 const WELCOME_PATIENCE: Duration = Duration::from_secs(2);
@@ -94,6 +96,10 @@ pub struct Dialogue {
     noted: Option<(ErrorMessage, Instant)>,
     /// The oldest unanswered ping at the time the server was found silent.
     silent: Option<Instant>,
+    /// Whether nothing was there to be read when it was last looked.
+    quiet: bool,
+    /// What is to be found out after a sleep.
+    check: Option<Check>,
     broken: Option<(String, Instant)>,
     outbox: Vec<u8>,
 }
@@ -114,6 +120,8 @@ impl Dialogue {
             leave_at: None,
             noted: None,
             silent: None,
+            quiet: false,
+            check: None,
             broken: None,
             outbox: first,
         }
@@ -164,7 +172,12 @@ impl Dialogue {
         let late = self.heart.late_at().filter(|_| self.silent.is_none());
         let broken = self.broken.as_ref().map(|(_, until)| *until);
         let beat = self.heart.next_ping().filter(|_| self.broken.is_none());
-        [greeting, self.leave_at, beat, late, self.heart.dead_at(), broken].into_iter().flatten().min()
+        [greeting, self.leave_at, beat, late, self.dead_at(), broken].into_iter().flatten().min()
+    }
+
+    /// Returns when the server is to be judged; a check after a sleep takes the place of the usual patience.
+    fn dead_at(&self) -> Option<Instant> {
+        self.check.map_or_else(|| self.heart.dead_at(), |check| Some(check.due()))
     }
 
     /// Does what is due, apart from giving the server up: that needs a look at what it sent.
@@ -186,31 +199,33 @@ impl Dialogue {
 
     /// Takes one thing that came in.
     pub fn handle(&mut self, input: Input, now: Instant, desk: &mut Desk) -> ControlFlow<Ending> {
+        self.quiet = matches!(input, Input::Quiet);
         match input {
             Input::Line(line) => {
-                self.heart.heard(now);
+                self.heard(now);
                 match ServerMessage::decode(&line) {
                     Ok(message) => return self.message(message, now, desk),
                     Err(error) => desk.bad_line(words(&error.to_string())),
                 }
             }
-            Input::Bytes => self.heart.heard(now),
+            Input::Bytes => self.heard(now),
             Input::Closed(cause) => return Break(self.closed(cause, now)),
             Input::Command(command) => return self.command(command, now, desk),
             Input::Cancelled => return self.quit(),
-            Input::Quiet => return self.judge(now),
+            Input::Quiet => return self.judge(now, desk),
         }
         Continue(())
     }
 
     /// Gives the server up if it is time: nothing was there to be read when this is called.
-    fn judge(&mut self, now: Instant) -> ControlFlow<Ending> {
+    fn judge(&mut self, now: Instant, desk: &mut Desk) -> ControlFlow<Ending> {
         if let Some((cause, until)) = &self.broken
             && *until <= now
         {
             return Break(self.closed(cause.clone(), now));
         }
-        if self.heart.dead_at().is_some_and(|at| at <= now) {
+        self.check(now, desk)?;
+        if self.dead_at().is_some_and(|at| at <= now) {
             let silence = crate::presence::span::brief(now - self.heart.last_heard());
             return Break(Ending::Lost(format!("nothing was heard from the server for {silence}")));
         }
@@ -221,6 +236,8 @@ impl Dialogue {
     fn closed(&mut self, cause: String, now: Instant) -> Ending {
         match self.noted.take() {
             Some((error, at)) if now - at <= BLAME => verdict(error),
+            // Found dead after a sleep: there is no herd to keep apart from.
+            _ if self.check.is_some() => Ending::Retry(Duration::ZERO, cause),
             _ => Ending::Lost(self.broken.take().map_or(cause, |(first, _)| first)),
         }
     }
@@ -237,6 +254,7 @@ impl Dialogue {
                 desk.hold(holding);
             }
             Command::Reconnect => return Break(Ending::Again),
+            Command::Awake { slept, suspended } => self.woke(slept, suspended, now, desk),
             Command::Note(note) => {
                 desk.note(&note);
                 let tags = Some(tags(&self.opening.tags, &desk.uplink.note));
@@ -297,8 +315,12 @@ impl Dialogue {
             desk.touch();
         }
         let Some(since) = self.since() else { return };
-        let late =
-            self.heart.oldest_unanswered().filter(|_| self.heart.late_at().is_some_and(|at| at <= now));
+        // After a sleep the answer may be there already, and only not be read yet.
+        let looked = self.quiet || self.silent.is_some();
+        let late = self
+            .heart
+            .oldest_unanswered()
+            .filter(|_| looked && self.heart.late_at().is_some_and(|at| at <= now));
         match (late, self.silent) {
             (Some(oldest), None) => {
                 desk.say(Notice::Silent { unanswered: now - oldest });
