@@ -1,4 +1,9 @@
-//! The real screen over a made-up fleet that moves: `cargo run --example screen [join] [panic] [calm] [clients]`.
+//! The real screen over a made-up fleet that moves:
+//! `cargo run --example screen [join] [panic] [calm] [ascii] [hold] [load] [flap] [clients]`.
+//!
+//! `hold` holds verdicts back for eight seconds of every sixteen, `load` doubles the settings
+//! that are asked for, `flap` makes every fourth client go up and down. Clients ping in rhythms
+//! of their own, so shorter timeouts put some of them at risk.
 #![expect(clippy::disallowed_methods, reason = "a toy has to read some clock")]
 
 use std::sync::Arc;
@@ -8,7 +13,7 @@ use presence_tui::presence::command::Command;
 use presence_tui::presence::event::{EventKind, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
-use presence_tui::presence::trust::TrackRecord;
+use presence_tui::presence::trust::{Hold, NAMED_MAX, Outlook, TrackRecord};
 use presence_tui::presence::view::{Alert, Alerts, Link, RowView, Selected, Sort, Uplink, View, Window};
 use presence_tui::presence::{Departure, Event, Reason, Revision, RowKey, Settings, State};
 use presence_tui::tui::{Options, Screen, run};
@@ -24,6 +29,17 @@ struct Toy {
     window: Window,
     seq: u64,
     calm: bool,
+    flags: Flags,
+    record: TrackRecord,
+    started: Instant,
+}
+
+/// What is to be seen besides clients that come and go.
+#[derive(Clone, Copy, Default)]
+struct Flags {
+    hold: bool,
+    load: bool,
+    flap: bool,
 }
 
 impl Toy {
@@ -46,8 +62,8 @@ impl Toy {
             deadline: Some(now + settings.timeout()),
             timeout: settings.timeout(),
             rtt: Some(Duration::from_micros(u64::from(fastrand::u32(200..90_000)))),
-            jitter: None,
-            gap: None,
+            jitter: Some(Duration::from_micros(u64::from(fastrand::u32(50..9_000)))),
+            gap: Some((settings.interval() * (8 + at % 10) / 10, settings.interval() / (4 + at % 5))),
             up_since: Some(now),
             strip: BeatStrip::default(),
             beats: 0,
@@ -59,7 +75,9 @@ impl Toy {
         });
         let window = Window { height: 100, events: 10, ..Window::default() };
         let rows = rows.collect();
-        Self { rows, events: Vec::new(), settings, rev: Revision(1), window, seq: 0, calm: false }
+        let (flags, record, started) = (Flags::default(), TrackRecord::default(), now);
+        let rev = Revision(1);
+        Self { rows, events: Vec::new(), settings, rev, window, seq: 0, calm: false, flags, record, started }
     }
 
     fn tell(&mut self, at: usize, kind: EventKind) {
@@ -92,6 +110,9 @@ impl Toy {
                 (row.state, row.changed, row.acked) = (State::TimedOut, now, false);
                 (row.gone, row.deadline) = (Some((now, departure.clone())), None);
                 let up = row.up_since.map_or(silent, |since| now - since);
+                self.record.verdicts += 1;
+                self.record.lateness_max = self.record.lateness_max.max(silent.saturating_sub(row.timeout));
+                self.record.lateness_p99 = self.record.lateness_max;
                 self.tell(at, EventKind::Gone { departure, silent, up, missed: 2 });
             } else if !row.state.is_live() && fastrand::u32(0..600) == 0 {
                 (row.state, row.changed, row.gone) = (State::Online, now, None);
@@ -174,7 +195,7 @@ impl Toy {
             counts,
             connecting: 0,
             max_clients: 1_000,
-            settings: self.settings,
+            settings: self.in_force(),
             asked: self.settings,
             rev: self.rev,
             rollout: presence_tui::presence::view::Rollout {
@@ -187,11 +208,33 @@ impl Toy {
             rows,
             selected,
             alerts: self.alerts(),
-            hold: None,
-            outlook: None,
-            record: TrackRecord::default(),
+            hold: self.hold(counts.live()),
+            outlook: window.preview.map(|settings| self.outlook(settings)),
+            record: self.record,
             events: self.events.get(first..).unwrap_or_default().to_vec(),
         }
+    }
+
+    fn in_force(&self) -> Settings {
+        let (interval, timeout) = (self.settings.interval(), self.settings.timeout());
+        let doubled = Settings::new(interval * 2, timeout * 2).unwrap_or(self.settings);
+        if self.flags.load { doubled } else { self.settings }
+    }
+
+    fn hold(&self, of: usize) -> Option<Hold> {
+        const HELD: Duration = Duration::from_secs(8);
+        let round = self.started.elapsed().as_secs() / 8;
+        let until = self.started + HELD * (u32::try_from(round).ok()? + 1);
+        (self.flags.hold && round.is_multiple_of(2)).then_some(Hold { clients: of - of / 9, of, until })
+    }
+
+    fn outlook(&self, settings: Settings) -> Outlook {
+        let fits =
+            |row: &&RowView| row.gap.is_none_or(|(mean, spread)| mean + spread * 2 < settings.timeout());
+        let live = || self.rows.iter().filter(|row| row.state.is_live());
+        let names: Vec<_> = live().filter(|row| !fits(row)).map(|row| row.label.clone()).collect();
+        let at_risk = names.len();
+        Outlook { settings, at_risk, names: names.into_iter().take(NAMED_MAX).collect(), pinned: at_risk / 4 }
     }
 
     fn alerts(&self) -> Alerts {
@@ -244,6 +287,8 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings::new(Duration::from_secs(interval), Duration::from_secs(timeout))?;
     let mut toy = Toy::new(clients, settings);
     toy.calm = has("calm");
+    toy.flags = Flags { hold: has("hold"), load: has("load"), flap: has("flap") };
+    toy.rows.iter_mut().step_by(4).for_each(|row| row.flapping = toy.flags.flap);
     let (views, peers) = watch::channel(Arc::new(toy.view()));
     let mut next = Instant::now();
     let (mut rtts, mut holding) = (Vec::new(), false);
@@ -256,7 +301,8 @@ async fn main() -> anyhow::Result<()> {
         let join_line = "presence-tui join 10.0.0.5:8080".to_owned();
         Screen::Serve { bound: "0.0.0.0:8080".parse()?, join_line, read_only: false, views: peers }
     };
-    let shown = tokio::spawn(run(screen, Options::default(), commands, cancel.clone()));
+    let options = Options { ascii: has("ascii").then_some(true), ..Options::default() };
+    let shown = tokio::spawn(run(screen, options, commands, cancel.clone()));
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     while !shown.is_finished() {

@@ -39,6 +39,25 @@ pub fn fit_middle<'a>(text: &'a str, width: usize, ellipsis: &str) -> Cow<'a, st
     Cow::Owned(format!("{}{ellipsis}{}", head(text, room - room / 2), tail(text, room / 2)))
 }
 
+/// Breaks a text into lines between words; those after the first begin with `hang` blanks.
+///
+/// A word that is wider than a whole line has one to itself.
+#[must_use]
+pub fn wrap(text: &str, width: usize, hang: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if cells(line) + 1 + cells(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{}{word}", " ".repeat(hang))),
+        }
+    }
+    lines
+}
+
 /// Returns the longest beginning that fits `width` cells.
 fn head(text: &str, width: usize) -> &str {
     let mut used = 0;
@@ -245,6 +264,14 @@ mod tests {
         assert_eq!(fit("日本語", 4, "…"), "日…");
         assert_eq!(fit("abc", 0, "…"), "");
         assert_eq!(fit_middle("worker-eu-west-17", 9, "…"), "work…t-17");
+    }
+
+    #[test]
+    fn sentences_break_between_words() {
+        let lines = wrap("nobody is cut in the middle", 12, 2);
+        assert_eq!(lines, ["nobody is", "  cut in the", "  middle"]);
+        assert_eq!(wrap("a verylongword b", 4, 1), ["a", " verylongword", " b"]);
+        assert_eq!(wrap("", 4, 2), [""]);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 pub mod columns;
 pub mod engine;
 pub mod format;
+pub mod help;
 pub mod input;
 pub mod key;
 pub mod keymap;

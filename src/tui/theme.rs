@@ -212,6 +212,8 @@ pub struct Glyphs {
     pub to: &'static str,
     /// Between items.
     pub dot: &'static str,
+    /// Before how much a value varies.
+    pub spread: &'static str,
     /// A horizontal line.
     pub line: &'static str,
     /// The cursor of an input.
@@ -249,6 +251,7 @@ pub const UNICODE: Glyphs = Glyphs {
     none: "—",
     to: "→",
     dot: "·",
+    spread: "±",
     line: "─",
     cursor: "_",
     border: border::PLAIN,
@@ -275,6 +278,7 @@ pub const ASCII: Glyphs = Glyphs {
     none: "-",
     to: "->",
     dot: ".",
+    spread: "+-",
     line: "-",
     cursor: "_",
     border: border::Set {

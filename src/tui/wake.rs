@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::model::{HOLD, Model};
 
-use super::update::{ANSWER_WITHIN, QUIET, SNAPSHOT_WITHIN, STOP_GRACE};
+use super::update::{ANSWER_WITHIN, SNAPSHOT_WITHIN, STOP_GRACE, settings};
 use crate::presence::view::{Link, RowView};
 
 /// How long a row that changed its state is drawn in reverse.
@@ -37,7 +37,7 @@ pub fn pace(model: &Model) -> Pace {
         None => rows.chain(details).map(|row| row_pace(model, row)).min().unwrap_or(Pace::Minute),
         Some(_) => Pace::Minute,
     };
-    table.min(link_pace(model)).min(alert_pace(model))
+    table.min(link_pace(model)).min(alert_pace(model)).min(hold_pace(model))
 }
 
 fn row_pace(model: &Model, row: &RowView) -> Pace {
@@ -74,6 +74,16 @@ fn alert_pace(model: &Model) -> Pace {
     newest.map_or(Pace::Minute, |alert| age_pace(model, alert.since))
 }
 
+/// The banner counts down to the moment verdicts are given again.
+fn hold_pace(model: &Model) -> Pace {
+    let left = model.live.hold.map(|hold| hold.until.saturating_duration_since(model.now.mono));
+    match left {
+        None => Pace::Minute,
+        Some(left) if left < CLOSE => Pace::Quarter,
+        Some(_) => Pace::Second,
+    }
+}
+
 /// Returns when time alone makes the next frame differ from the last one drawn.
 #[must_use]
 pub fn frame_at(model: &Model) -> Option<Instant> {
@@ -108,7 +118,7 @@ pub fn timer_at(model: &Model) -> Option<Instant> {
     let change = &model.change;
     [
         model.flash.as_ref().map(|flash| flash.until),
-        change.nudge.map(|(_, at)| at + QUIET),
+        settings::due(model),
         change.sent.map(|(_, at)| at + ANSWER_WITHIN),
         model.table.moved.map(|at| at + HOLD).filter(|at| *at > model.now.mono),
         model.saving.map(|at| at + SNAPSHOT_WITHIN),

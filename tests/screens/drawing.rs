@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use presence_tui::presence::command::Command;
+use presence_tui::presence::trust::Hold;
 use presence_tui::presence::view::View;
 use presence_tui::tui::Outcome;
 use presence_tui::tui::engine::{Wires, show};
@@ -125,6 +126,34 @@ async fn a_countdown_close_to_its_end_is_drawn_four_times_a_second() {
     .await;
     // Five seconds at one frame, three at four, two more until the test ends.
     assert!((20..=28).contains(&stage.frames), "{} frames", stage.frames);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_counts_down_four_times_a_second_and_then_the_screen_rests() {
+    let hold = Hold { clients: 11, of: 12, until: now().mono + secs(4.0) };
+    let held = move |run: Duration| View { hold: (run < secs(4.0)).then_some(hold), ..nobody() };
+    let stage = ten_seconds(serve(held(Duration::ZERO), (80, 24), DARK), held).await;
+    // Four seconds at four frames, one without the banner, and nothing after that.
+    assert!((15..=18).contains(&stage.frames), "{} frames", stage.frames);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_hold_counts_down_once_a_second() {
+    let hold = Hold { clients: 11, of: 12, until: now().mono + secs(40.0) };
+    let held = move |_| View { hold: Some(hold), ..nobody() };
+    let stage = ten_seconds(serve(held(Duration::ZERO), (80, 24), DARK), held).await;
+    assert!((10..=12).contains(&stage.frames), "{} frames", stage.frames);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_record_is_drawn_when_a_number_changes_and_not_otherwise() {
+    let stage = ten_seconds(serve(nobody(), (120, 36), DARK), |run| {
+        let mut view = nobody();
+        view.record.verdicts += run.as_secs() / 4;
+        view
+    })
+    .await;
+    assert_eq!(stage.frames, 3, "the first, and one for each of two verdicts");
 }
 
 #[tokio::test(start_paused = true)]

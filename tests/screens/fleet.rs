@@ -135,8 +135,8 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
         deadline: seen.filter(|_| live).map(|seen| seen + secs(15.0)),
         timeout: secs(15.0),
         rtt: (sketch.rtt_ms > 0.0).then(|| secs(sketch.rtt_ms / 1_000.0)),
-        jitter: None,
-        gap: None,
+        jitter: (sketch.rtt_ms > 0.0).then(|| secs(sketch.rtt_ms / 4_000.0)),
+        gap: live.then(|| (secs(4.9), secs(if sketch.state == State::Late { 1.3 } else { 0.2 }))),
         up_since: (sketch.up > 0.0 && seen.is_some())
             .then(|| ago(sketch.up + if live { 0.0 } else { sketch.silent })),
         strip: strip(sketch.strip),
@@ -217,7 +217,14 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         alerts: Alerts { unacked, newest, mass: None },
         hold: None,
         outlook: None,
-        record: TrackRecord::default(),
+        record: TrackRecord {
+            verdicts: 12,
+            lateness_p99: secs(0.003),
+            lateness_max: secs(0.014),
+            spared: 3,
+            holds: 1,
+            ..TrackRecord::default()
+        },
     }
 }
 

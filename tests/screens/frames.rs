@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use presence_tui::presence::Settings;
+use presence_tui::presence::trust::{Hold, Outlook, TrackRecord};
 use presence_tui::presence::view::{MassTimeout, Selected, View};
 use presence_tui::tui::model::Model;
 use presence_tui::tui::theme::Look;
@@ -159,6 +161,127 @@ fn a_change_of_settings_shows_where_it_is() {
         let mut view = mixed();
         view.rollout = presence_tui::presence::view::Rollout { applied: 12, of: 13, lagging: 1, pinned: 2 };
         check("serve_acked", &serve(view, size, DARK));
+    }
+}
+
+/// What the server would answer when asked about these settings.
+fn outlook(interval: f64, timeout: f64, at_risk: usize, pinned: usize) -> Outlook {
+    let names = ["sensor-dock-2", "cam-gate", "edge-sgp-2", "laptop-mia", "worker-01"];
+    let settings = Settings::new(secs(interval), secs(timeout)).unwrap();
+    let names = names.into_iter().take(at_risk).map(Into::into).collect();
+    Outlook { settings, at_risk, names, pinned }
+}
+
+fn answered(mut model: Model, outlook: Outlook) -> Model {
+    let at = model.now;
+    update(&mut model, at, Msg::View(Arc::new(View { outlook: Some(outlook), ..mixed() })));
+    model
+}
+
+#[test]
+fn typed_settings_say_whom_they_would_put_at_risk() {
+    let cases = [("nobody", 0, 0), ("few", 3, 2), ("many", 12, 1)];
+    for size in [(120, 36), (80, 24), (50, 15), (44, 9), (60, 8), (28, 4)] {
+        for (name, at_risk, pinned) in cases {
+            let mut model = serve(mixed(), size, DARK);
+            press(&mut model, "t 9 s");
+            check(&format!("outlook_{name}"), &answered(model, outlook(5.0, 9.0, at_risk, pinned)));
+        }
+    }
+}
+
+#[test]
+fn a_step_says_whom_it_would_put_at_risk() {
+    for size in [(120, 36), (80, 24), (50, 15), (50, 8)] {
+        let mut model = serve(mixed(), size, DARK);
+        press(&mut model, "[");
+        check("serve_risk", &answered(model, outlook(5.0, 10.0, 3, 0)));
+    }
+}
+
+#[test]
+fn verdicts_held_back_are_a_banner() {
+    every_size("serve_hold", |size| {
+        let hold = Hold { clients: 11, of: 12, until: now().mono + secs(4.2) };
+        serve(View { hold: Some(hold), ..mixed() }, size, DARK)
+    });
+    let hold = Hold { clients: 11, of: 12, until: now().mono + secs(4.2) };
+    check("serve_hold_wide", &serve(View { hold: Some(hold), ..mixed() }, (140, 36), DARK));
+    check("serve_hold_ascii", &serve(View { hold: Some(hold), ..mixed() }, (80, 24), ASCII));
+}
+
+#[test]
+fn a_fleet_too_large_for_what_was_asked_says_so() {
+    let settings = Settings::new(secs(10.0), secs(30.0)).unwrap();
+    every_size("serve_load", |size| serve(View { settings, ..mixed() }, size, DARK));
+    for size in [(120, 36), (80, 24), (50, 15)] {
+        let rollout = presence_tui::presence::view::Rollout { applied: 12, of: 13, lagging: 1, pinned: 2 };
+        check("serve_load_applied", &serve(View { settings, rollout, ..mixed() }, size, DARK));
+        let mut model = serve(View { settings, ..mixed() }, size, DARK);
+        press(&mut model, "t");
+        check("serve_load_prompt", &model);
+        press(&mut model, "esc ]");
+        check("serve_load_nudge", &model);
+    }
+}
+
+#[test]
+fn a_client_that_goes_up_and_down_is_marked() {
+    let unsteady = || {
+        let mut view = mixed();
+        for at in [0, 2, 4, 9] {
+            view.rows[at].flapping = true;
+        }
+        view.selected = Some(Selected { position: Some(2), row: view.rows[2].clone() });
+        view
+    };
+    every_size("serve_flapping", |size| serve(unsteady(), size, DARK));
+    for size in [(80, 24), (50, 15)] {
+        check("serve_flapping_ascii", &serve(unsteady(), size, ASCII));
+        let mut model = selected(serve(unsteady(), size, DARK));
+        press(&mut model, "enter");
+        check("serve_flapping_details", &model);
+    }
+}
+
+#[test]
+fn the_record_is_a_line_with_the_events_and_a_story_in_the_help() {
+    let record = TrackRecord {
+        verdicts: 1_204,
+        lateness_p99: secs(0.021),
+        lateness_max: secs(1.4),
+        false_timeouts: 2,
+        paused: secs(72.0),
+        spared: 31,
+        holds: 1,
+    };
+    for size in [(120, 36), (80, 24), (62, 20), (50, 15)] {
+        let mut model = serve(View { record, ..mixed() }, size, DARK);
+        check("serve_record", &model);
+        press(&mut model, "? G");
+        check("help_record", &model);
+    }
+}
+
+#[test]
+fn no_dialog_cuts_a_word() {
+    let keys = ["j j j x", "D", "q", "ctrl-z", "c", "i", "t 1 2 s", "i 2 0 s", "?"];
+    // From 60 cells on there are frames around the panels behind the dialog.
+    for width in 44..60 {
+        for keys in keys {
+            let mut model = serve(mixed(), (width, 24), DARK);
+            press(&mut model, keys);
+            let whole = {
+                let mut model = serve(mixed(), (120, 80), DARK);
+                press(&mut model, keys);
+                text(&frame(&model))
+            };
+            for line in text(&frame(&model)).lines().filter(|line| line.starts_with('│')) {
+                let last = line.trim_matches(['│', ' ']).rsplit(' ').next().unwrap_or_default().to_owned();
+                let known = last.is_empty() || whole.split([' ', '│']).any(|word| word == last);
+                assert!(known, "{width} {keys}: {last:?} in {line}");
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use presence_tui::tui::update::{Effect, Msg, update};
 use super::fleet::{DARK, MONO, healthy, join, mixed, nobody, now, press, secs, serve, uplink};
 use super::frames::{frame, text};
 
-fn server() -> Model {
+pub(super) fn server() -> Model {
     serve(mixed(), (120, 36), DARK)
 }
 
@@ -25,18 +25,18 @@ fn client() -> Model {
 }
 
 /// Lets time pass.
-fn wait(model: &mut Model, span: f64) -> Vec<Effect> {
+pub(super) fn wait(model: &mut Model, span: f64) -> Vec<Effect> {
     let later = Now { mono: model.now.mono + secs(span), wall: model.now.wall + secs(span) };
     update(model, later, Msg::Tick)
 }
 
 /// Answers with a view, as the owner of the rows would.
-fn answer(model: &mut Model, view: View) -> Vec<Effect> {
+pub(super) fn answer(model: &mut Model, view: View) -> Vec<Effect> {
     let at = model.now;
     update(model, at, Msg::View(Arc::new(view)))
 }
 
-fn commands(effects: Vec<Effect>) -> Vec<Command> {
+pub(super) fn commands(effects: Vec<Effect>) -> Vec<Command> {
     let sent = effects.into_iter().filter_map(|effect| match effect {
         Effect::Send(Command::Show(_)) => None,
         Effect::Send(command) => Some(command),
@@ -45,7 +45,7 @@ fn commands(effects: Vec<Effect>) -> Vec<Command> {
     sent.collect()
 }
 
-fn shown(effects: &[Effect]) -> Option<Window> {
+pub(super) fn shown(effects: &[Effect]) -> Option<Window> {
     effects.iter().rev().find_map(|effect| match effect {
         Effect::Send(Command::Show(window)) => Some(window.clone()),
         _ => None,
@@ -166,6 +166,7 @@ fn steps_of_a_setting_are_shown_at_once_and_sent_when_the_keys_rest() {
         &mut model,
         View {
             settings: wanted,
+            asked: wanted,
             rollout: presence_tui::presence::view::Rollout { applied: 12, of: 13, ..Default::default() },
             ..mixed()
         },

@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "helpers of a test, not tests to clippy")]
 
+mod asking;
 mod drawing;
 mod fleet;
 mod frames;

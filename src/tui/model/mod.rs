@@ -12,6 +12,7 @@ use super::columns::Column;
 use super::layout::{Facts, Pane, Plan, plan};
 use super::theme::Look;
 use crate::presence::Settings;
+use crate::presence::trust::Outlook;
 use crate::presence::view::{Link, RowView, Sort, Uplink, View, Window};
 
 /// The most rows one snapshot file holds.
@@ -206,6 +207,8 @@ impl Model {
             Some(Banner::Paused)
         } else if holding {
             Some(Banner::Holding)
+        } else if self.live.hold.is_some() {
+            Some(Banner::Withheld)
         } else if alerts.mass.is_some() {
             Some(Banner::Mass)
         } else {
@@ -255,14 +258,22 @@ impl Model {
         view.selected.as_ref().filter(|selected| selected.row.key == key)?.position
     }
 
-    /// Returns the settings as the operator left them: stepped, sent, or in force.
+    /// Returns the settings as the operator left them: stepped, sent, or asked for, whatever is in force.
     #[must_use]
     pub fn wanted(&self) -> Settings {
         let change = &self.change;
-        change.nudge.or(change.sent).map_or(self.live.settings, |(settings, _)| settings)
+        change.nudge.or(change.sent).map_or(self.live.asked, |(settings, _)| settings)
+    }
+
+    /// Returns what such settings would do, if that is the question that was answered last.
+    #[must_use]
+    pub fn outlook(&self, settings: Settings) -> Option<&Outlook> {
+        self.live.outlook.as_ref().filter(|outlook| outlook.settings == settings)
     }
 
     /// Returns the window this screen needs, a page more on either side so that a step is never a wait.
+    ///
+    /// Which settings are thought about is for `update` to add: it judges what is typed.
     #[must_use]
     pub fn window(&self) -> Window {
         let plan = self.plan();

@@ -178,6 +178,8 @@ pub enum Banner {
     Paused,
     /// Heartbeats are held back.
     Holding,
+    /// Verdicts are held back, because many fell silent together.
+    Withheld,
     /// Many went at once.
     Mass,
     /// Somebody went and nobody has acknowledged it.
@@ -185,9 +187,9 @@ pub enum Banner {
 }
 
 impl Banner {
-    /// Tells whether it says what the screen itself is doing, which even a tiny one must say.
+    /// Tells whether it says what the program itself is doing, which even a tiny screen must say.
     #[must_use]
     pub fn is_mode(self) -> bool {
-        matches!(self, Self::Stopping | Self::Paused | Self::Holding)
+        matches!(self, Self::Stopping | Self::Paused | Self::Holding | Self::Withheld)
     }
 }

@@ -8,6 +8,7 @@ use super::prompt::Verdict;
 use super::{Effect, act, settings};
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
+use crate::tui::help;
 use crate::tui::keymap::Key;
 use crate::tui::model::{Dialog, Model, Which};
 
@@ -20,7 +21,7 @@ pub const BLOCK: Duration = Duration::from_mins(10);
 pub(super) fn press(model: &mut Model, key: Key, effects: &mut Vec<Effect>) {
     let Some(dialog) = model.dialog.take() else { return };
     model.dialog = match dialog {
-        Dialog::Help { scroll, search } => help(key, scroll, search),
+        Dialog::Help { scroll, search } => help(model, key, scroll, search),
         Dialog::Filter(input) => filter(model, key, input),
         Dialog::Settings(prompt) => values(model, key, prompt, effects),
         Dialog::Columns(at) => columns(model, key, at),
@@ -73,11 +74,12 @@ fn edit(input: &mut Input, key: Key) -> bool {
     true
 }
 
-fn help(key: Key, scroll: usize, search: Option<Input>) -> Option<Dialog> {
+fn help(model: &Model, key: Key, scroll: usize, search: Option<Input>) -> Option<Dialog> {
     if let Some(mut input) = search {
+        let last = help::last(model, input.value());
         return match key {
             Key::Esc => Some(Dialog::Help { scroll: 0, search: None }),
-            Key::Down => Some(Dialog::Help { scroll: scroll + 1, search: Some(input) }),
+            Key::Down => Some(Dialog::Help { scroll: (scroll + 1).min(last), search: Some(input) }),
             Key::Up => Some(Dialog::Help { scroll: scroll.saturating_sub(1), search: Some(input) }),
             _ => {
                 edit(&mut input, key);
@@ -85,6 +87,7 @@ fn help(key: Key, scroll: usize, search: Option<Input>) -> Option<Dialog> {
             }
         };
     }
+    let last = help::last(model, "");
     let scroll = match key {
         Key::Esc | Key::Enter | Key::F(1) | Key::Char('?' | 'q') => return None,
         Key::Char('/') => return Some(Dialog::Help { scroll: 0, search: Some(Input::default()) }),
@@ -93,12 +96,10 @@ fn help(key: Key, scroll: usize, search: Option<Input>) -> Option<Dialog> {
         Key::PageDown | Key::Char(' ') | Key::Ctrl('d') => scroll + 10,
         Key::PageUp | Key::Ctrl('u') => scroll.saturating_sub(10),
         Key::Char('g') | Key::Home => 0,
-        Key::Char('G') | Key::End => crate::tui::keymap::TABLE.len(),
+        Key::Char('G') | Key::End => last,
         _ => scroll,
     };
-    // The view shows the last page when this is too far; keys back up must not have to undo more than that.
-    let scroll = scroll.min(crate::tui::keymap::TABLE.len());
-    Some(Dialog::Help { scroll, search: None })
+    Some(Dialog::Help { scroll: scroll.min(last), search: None })
 }
 
 fn filter(model: &mut Model, key: Key, mut input: Input) -> Option<Dialog> {
@@ -124,7 +125,7 @@ fn values(
     mut prompt: crate::tui::model::Prompt,
     effects: &mut Vec<Effect>,
 ) -> Option<Dialog> {
-    let now = model.live.settings;
+    let now = model.live.asked;
     match key {
         Key::Esc => return None,
         Key::Tab | Key::BackTab => prompt.which = prompt.which.other(),

@@ -4,9 +4,7 @@ mod act;
 pub mod dialogs;
 mod moves;
 pub mod prompt;
-mod settings;
-
-pub use settings::QUIET;
+pub mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +15,7 @@ use super::model::{Dialog, Face, Model, Now};
 use super::snapshot;
 use super::wake;
 use crate::presence::command::Command;
-use crate::presence::view::{Link, RowView, Uplink, View};
+use crate::presence::view::{Link, RowView, Uplink, View, Window};
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -104,7 +102,7 @@ pub fn update(model: &mut Model, now: Now, msg: Msg) -> Vec<Effect> {
     }
     timers(model, &mut effects);
     moves::keep_in_sight(model);
-    let window = model.window();
+    let window = Window { preview: settings::considered(model), ..model.window() };
     if model.asked.as_ref() != Some(&window) {
         model.asked = Some(window.clone());
         effects.push(Effect::Send(Command::Show(window)));
@@ -140,7 +138,8 @@ fn answer(model: &mut Model, view: Arc<View>, effects: &mut Vec<Effect>) {
     let old = std::mem::replace(&mut model.live, view);
     let new = Arc::clone(&model.live);
     ring(model, &old, &new, effects);
-    if model.change.sent.is_some_and(|(sent, _)| sent == new.settings) || old.rev != new.rev {
+    let answered = model.change.sent.is_some_and(|(sent, _)| sent == new.asked);
+    if answered || (old.rev, old.asked) != (new.rev, new.asked) {
         model.change.sent = None;
     }
     let last = |view: &View| view.events.last().map(|event| event.seq);
@@ -151,7 +150,9 @@ fn answer(model: &mut Model, view: Arc<View>, effects: &mut Vec<Effect>) {
         }
     }
     if model.paused.is_some() {
+        // The header and what is asked stay alive.
         model.dirty |= old.counts != new.counts || last(&old) != last(&new);
+        model.dirty |= terms_differ(&old, &new) || old.outlook != new.outlook;
     } else {
         model.dirty |= differs(&old, &new);
         moves::arrive(model);
@@ -184,7 +185,9 @@ fn differs(old: &View, new: &View) -> bool {
     let seq = |view: &View| view.events.last().map(|event| event.seq);
     let place = |view: &View| view.selected.as_ref().map(|selected| (selected.row.key, selected.position));
     old.counts != new.counts
-        || (old.rev, old.rollout, old.settings) != (new.rev, new.rollout, new.settings)
+        || terms_differ(old, new)
+        || (old.hold, &old.outlook) != (new.hold, &new.outlook)
+        || old.record != new.record
         || (old.matched, old.offset, old.connecting) != (new.matched, new.offset, new.connecting)
         || old.alerts.unacked != new.alerts.unacked
         || old.alerts.newest != new.alerts.newest
@@ -193,6 +196,11 @@ fn differs(old: &View, new: &View) -> bool {
         || place(old) != place(new)
         || old.rows.len() != new.rows.len()
         || old.rows.iter().zip(&new.rows).any(|(old, new)| row_differs(old, new))
+}
+
+/// Tells whether what the header says of the settings differs.
+fn terms_differ(old: &View, new: &View) -> bool {
+    (old.rev, old.rollout) != (new.rev, new.rollout) || (old.settings, old.asked) != (new.settings, new.asked)
 }
 
 fn row_differs(old: &RowView, new: &RowView) -> bool {

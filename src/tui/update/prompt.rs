@@ -49,7 +49,7 @@ impl Prompt {
         }
     }
 
-    /// Returns the value of one setting: what is typed, or what is in force while nothing is.
+    /// Returns the value of one setting: what is typed, or what was asked for before while nothing is.
     fn value(&self, which: Which, now: Settings) -> Result<Duration, String> {
         let text = self.input(which).value().trim();
         match (text.is_empty(), which) {
@@ -59,7 +59,7 @@ impl Prompt {
         }
     }
 
-    /// Judges what is typed against the settings in force.
+    /// Judges what is typed against the settings asked for so far.
     #[must_use]
     pub fn judge(&self, now: Settings) -> Verdict {
         let values = (self.value(Which::Interval, now), self.value(Which::Timeout, now));
@@ -142,20 +142,26 @@ fn warning(settings: Settings) -> Option<String> {
     })
 }
 
-/// Says whom new settings would touch at once, as far as the rows here tell.
+/// Says how many clients are connected.
+#[must_use]
+pub fn clients(model: &Model) -> String {
+    let live = model.live.counts.live();
+    if live == 1 { "1 client".to_owned() } else { format!("{live} clients") }
+}
+
+/// Says whom new settings would touch at once, as far as the rows here tell, until the server says more.
 #[must_use]
 pub fn consequences(model: &Model, settings: Settings) -> String {
     let view = &model.live;
-    let live = view.counts.live();
     let silent = |row: &&crate::presence::view::RowView| {
         let silence = row.last_seen.map(|seen| model.now.mono.saturating_duration_since(seen));
         row.state == State::Online && silence.is_some_and(|silence| silence > settings.late_after())
     };
     let late = view.rows.iter().filter(silent).count();
-    let clients = if live == 1 { "1 client".to_owned() } else { format!("{live} clients") };
+    let clients = clients(model);
     match late {
         0 => format!("{clients} connected; none would be late right now"),
-        late => format!("{clients} connected; {late} of those listed would be late, none is cut off"),
+        late => format!("{clients} connected; {late} of those listed would be late"),
     }
 }
 

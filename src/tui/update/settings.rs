@@ -1,17 +1,21 @@
 //! Changing interval and timeout by single keys: shown at once, sent when the keys rest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Effect;
+use super::prompt::Verdict;
 use crate::presence::Settings;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::settings::{SettingsError, step_down, step_up};
+use crate::presence::trust::Outlook;
 use crate::tui::format::running;
-use crate::tui::model::{Model, Which};
+use crate::tui::model::{Dialog, Model, Which};
 
 /// How long the keys must rest before a change is sent.
 pub const QUIET: Duration = Duration::from_millis(400);
+/// How long they must rest when the change would put somebody at risk, so that who can be read before.
+pub const RISKY_QUIET: Duration = Duration::from_secs(2);
 /// How many changes can be taken back.
 const UNDO_MAX: usize = 32;
 
@@ -55,12 +59,36 @@ pub(super) fn nudge(model: &mut Model, which: Which, up: bool) {
     }
 }
 
+/// Returns the settings somebody thinks about: typed and possible, or stepped to and not sent yet.
+pub(super) fn considered(model: &Model) -> Option<Settings> {
+    if let Some(Dialog::Settings(prompt)) = &model.dialog {
+        return match prompt.judge(model.live.asked) {
+            Verdict::Fine(settings, _) => Some(settings),
+            Verdict::Unchanged | Verdict::Refused { .. } => None,
+        };
+    }
+    model.change.nudge.map(|(settings, _)| settings).filter(|settings| *settings != model.live.asked)
+}
+
+/// Returns who would be at risk by the steps that were not sent yet, if anybody would.
+#[must_use]
+pub fn risk(model: &Model) -> Option<&Outlook> {
+    let (settings, _) = model.change.nudge?;
+    model.outlook(settings).filter(|outlook| outlook.at_risk > 0)
+}
+
+/// Returns when the steps made so far will be sent, unless another one is made.
+#[must_use]
+pub fn due(model: &Model) -> Option<Instant> {
+    let (_, at) = model.change.nudge?;
+    Some(at + if risk(model).is_some() { RISKY_QUIET } else { QUIET })
+}
+
 /// Sends the steps made so far once the keys have rested.
 pub(super) fn send_when_quiet(model: &mut Model, effects: &mut Vec<Effect>) {
-    if let Some((settings, at)) = model.change.nudge
-        && model.now.mono >= at + QUIET
+    if due(model).is_some_and(|due| model.now.mono >= due)
+        && let Some((settings, _)) = model.change.nudge.take()
     {
-        model.change.nudge = None;
         send(model, settings, Origin::Key, effects);
     }
 }
@@ -68,7 +96,7 @@ pub(super) fn send_when_quiet(model: &mut Model, effects: &mut Vec<Effect>) {
 /// Sends a change and remembers what it replaces.
 pub(super) fn send(model: &mut Model, settings: Settings, origin: Origin, effects: &mut Vec<Effect>) {
     model.dirty = true;
-    let before = model.change.sent.map_or(model.live.settings, |(sent, _)| sent);
+    let before = model.change.sent.map_or(model.live.asked, |(sent, _)| sent);
     if settings == before {
         return;
     }

@@ -26,6 +26,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         Banner::Stopping => (stopping(model), Vec::new()),
         Banner::Paused => (paused(model), vec![hints(model, &[("p", "go on")])]),
         Banner::Holding => (holding(model), vec![hints(model, &[("H", "let go")])]),
+        Banner::Withheld => (withheld(model), Vec::new()),
         Banner::Mass => (mass(model), vec![hints(model, &[("A", "ack all")])]),
         Banner::Alert => (alerts(model), alert_keys(model, width)),
     };
@@ -97,6 +98,27 @@ fn holding(model: &Model) -> Vec<Line<'static>> {
         _ => " no heartbeats are sent".to_owned(),
     };
     vec![banner().add(words, Role::Text).done(), banner().done()]
+}
+
+/// Says that nobody is timed out for a moment, and why: many fell silent together.
+fn withheld(model: &Model) -> Vec<Line<'static>> {
+    let Some(hold) = model.live.hold else { return Vec::new() };
+    let glyph = model.look.glyphs().state(State::Late);
+    let left = running(hold.until.saturating_duration_since(model.now.mono));
+    let (silent, of) = (hold.clients, hold.of);
+    let line = |name: &str, words: String| {
+        Text::new(model.look).add(format!(" {glyph} {name} "), Role::Banner).add(words, Role::Text).done()
+    };
+    let long = "HOLDING VERDICTS";
+    let together = format!("  {silent} of {of} clients fell silent together: suspect this host's network");
+    vec![
+        line(long, format!("{together}; nobody is convicted for another {left}")),
+        line(long, format!("{together}; no verdict for {left}")),
+        line(long, format!("  {silent} of {of} silent together: check this network, {left} left")),
+        line("HOLDING", format!(" {silent} of {of} silent together, {left} left")),
+        line("HOLDING", format!(" {silent} of {of} silent, {left} left")),
+        line("HOLDING", format!(" {silent} of {of}, {left}")),
+    ]
 }
 
 fn mass(model: &Model) -> Vec<Line<'static>> {

@@ -6,10 +6,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::flow::flow;
 use super::pen::{Pen, Text};
 use super::{count, row};
 use crate::presence::State;
 use crate::presence::pulse::Beat;
+use crate::presence::rhythm::{FLAP_CHANGES, FLAP_SPAN};
 use crate::presence::span::brief;
 use crate::presence::view::RowView;
 use crate::tui::format::{age, bar, date, late_bar, running, since, time_of_day};
@@ -19,18 +21,20 @@ use crate::tui::theme::Role;
 
 /// How wide the names at the left are.
 const NAMES: usize = 12;
+/// How many blanks stand between two facts.
+const GAP: usize = 4;
 
 /// Draws the drawer.
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let Some(row) = model.selected_row().filter(|_| area.height > 0) else { return };
     let lines = [
-        ("State", state(model, row)),
-        ("Address", address(model, row)),
-        ("Last ping", last_ping(model, row)),
-        ("Times out", times_out(model, row, usize::from(area.width))),
-        ("Beats", beats(model, row)),
-        ("About", about(model, row)),
-        ("History", history(model, row)),
+        ("State", GAP, state(model, row)),
+        ("Address", GAP, address(model, row)),
+        ("Last ping", GAP, last_ping(model, row)),
+        ("Times out", GAP, vec![times_out(model, row, usize::from(area.width))]),
+        ("Beats", 3, beats(model, row)),
+        ("Gaps", GAP, gaps(model, row)),
+        ("History", 1, history(model, row)),
     ];
     let framed = area.height >= 4 && area.width >= 20;
     let mut inner = area;
@@ -42,9 +46,22 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         pen.foot(&keys.add("  ", Role::Text).hint("esc", "close").done());
         inner = Rect::new(area.x + 1, area.y + 1, area.width - 2, area.height - 2);
     }
+    let room = usize::from(inner.width).saturating_sub(NAMES + 1);
+    // A piece that does not fit goes to the next line while there are lines to spare, the lowest rows first:
+    // what the upper ones have to say is in the table as well.
+    let mut spare = usize::from(inner.height).saturating_sub(lines.len());
+    let mut rows = lines.map(|(name, gap, pieces)| (name, flow(pieces, gap, room)));
+    for (_, flowed) in rows.iter_mut().rev() {
+        flowed.truncate(1 + spare);
+        spare -= flowed.len() - 1;
+    }
     let mut pen = Pen::new(buf, model.look, inner);
-    for (at, (name, line)) in lines.iter().enumerate() {
-        pen.line(at).gap(1).cell(name, NAMES, Role::Dim).spans(line);
+    let mut at = 0;
+    for (name, flowed) in rows {
+        for (n, line) in flowed.iter().enumerate() {
+            pen.line(at).gap(1).cell(if n == 0 { name } else { "" }, NAMES, Role::Dim).spans(line);
+            at += 1;
+        }
     }
 }
 
@@ -52,7 +69,12 @@ fn text(model: &Model) -> Text {
     Text::new(model.look)
 }
 
-fn state(model: &Model, row: &RowView) -> Line<'static> {
+/// Writes one fact of many.
+fn piece(model: &Model, words: impl Into<String>, role: Role) -> Line<'static> {
+    text(model).add(words, role).done()
+}
+
+fn state(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     let glyph = model.look.glyphs().state(row.state);
     let span = since(model.clock().saturating_duration_since(row.changed));
     let line = text(model).add(format!("{glyph} {}", row::state_word(row.state)), row::role(model, row));
@@ -60,34 +82,44 @@ fn state(model: &Model, row: &RowView) -> Line<'static> {
         Some((_, departure)) => line.add(format!(" for {span} ({departure})"), Role::Text),
         None => line.add(format!(" for {span}"), Role::Text),
     };
-    let flapping = if row.flapping { "    flapping" } else { "" };
-    let tags: Vec<String> = row.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let tags = if tags.is_empty() { String::new() } else { format!("    tags {}", tags.join(", ")) };
+    let mut pieces = vec![line.done()];
+    if row.flapping {
+        pieces.push(piece(model, "flapping", Role::Warning));
+    }
     let protocol = if row.version == 0 { "base".to_owned() } else { row.version.to_string() };
-    line.add(flapping, Role::Warning)
-        .add(format!("    id {}    protocol {protocol}{tags}", row.id), Role::Dim)
-        .done()
+    pieces.push(piece(model, format!("id {}", row.id), Role::Dim));
+    pieces.push(piece(model, format!("protocol {protocol}"), Role::Dim));
+    let facts = [("user", &row.user), ("device", &row.device), ("platform", &row.platform)];
+    for (name, value) in facts {
+        pieces.extend(value.as_ref().map(|value| piece(model, format!("{name} {value}"), Role::Dim)));
+    }
+    if !row.tags.is_empty() {
+        let tags: Vec<String> = row.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pieces.push(piece(model, format!("tags {}", tags.join(", ")), Role::Dim));
+    }
+    pieces
 }
 
-fn address(model: &Model, row: &RowView) -> Line<'static> {
+fn address(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     let peer = row.peer.map_or_else(|| "never connected".to_owned(), |peer| peer.to_string());
-    let mut line = text(model).add(peer, Role::Text);
+    let mut pieces = vec![piece(model, peer, Role::Text)];
     if let Some(claim) = &row.claim {
         let role = if row.claim_differs { Role::Warning } else { Role::Dim };
         let differs = if row.claim_differs { " (differs)" } else { "" };
-        line = line.add(format!("    says {claim}{differs}"), role);
+        pieces.push(piece(model, format!("says {claim}{differs}"), role));
     }
-    if let Some(since_at) = row.up_since {
+    let sessions = count(row.sessions as usize, "session");
+    let joined = row.up_since.map(|since_at| {
         let wall = model.now.wall_of(since_at);
         let (_, month, day) = date(wall);
         let up = since(model.clock().saturating_duration_since(since_at));
-        let joined = format!("    joined {month:02}-{day:02} {} ({up})", time_of_day(wall));
-        line = line.add(joined, Role::Dim);
-    }
-    line.add(format!(", {}", count(row.sessions as usize, "session")), Role::Dim).done()
+        format!("joined {month:02}-{day:02} {} ({up})", time_of_day(wall))
+    });
+    pieces.extend(joined.into_iter().chain([sessions]).map(|words| piece(model, words, Role::Dim)));
+    pieces
 }
 
-fn last_ping(model: &Model, row: &RowView) -> Line<'static> {
+fn last_ping(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     let seen = row.last_seen.map_or_else(
         || "never".to_owned(),
         |at| {
@@ -95,11 +127,30 @@ fn last_ping(model: &Model, row: &RowView) -> Line<'static> {
             format!("{} ({ago} ago)", time_of_day(model.now.wall_of(at)))
         },
     );
-    let rtt = row.rtt.map_or_else(|| model.look.glyphs().none.to_owned(), brief);
-    text(model)
-        .add(seen, Role::Text)
-        .add(format!("    {}    RTT {rtt}", count(row.beats as usize, "beat")), Role::Dim)
-        .done()
+    let glyphs = model.look.glyphs();
+    let rtt = row.rtt.map_or_else(|| glyphs.none.to_owned(), brief);
+    let jitter = row.jitter.map(|jitter| format!(" {}{}", glyphs.spread, brief(jitter))).unwrap_or_default();
+    vec![
+        piece(model, seen, Role::Text),
+        piece(model, count(row.beats as usize, "beat"), Role::Dim),
+        piece(model, format!("RTT {rtt}{jitter}"), Role::Dim),
+    ]
+}
+
+/// Says how steadily it pings, and whether it goes up and down.
+fn gaps(model: &Model, row: &RowView) -> Vec<Line<'static>> {
+    let spread = model.look.glyphs().spread;
+    let words = row.gap.map_or_else(
+        || "not known yet".to_owned(),
+        |(mean, varies)| format!("mean {} {spread}{}", running(mean), running(varies)),
+    );
+    let flaps = if row.flapping {
+        let words = format!("{FLAP_CHANGES} or more flaps in {}", brief(FLAP_SPAN));
+        piece(model, words, Role::Warning)
+    } else {
+        piece(model, format!("fewer than {FLAP_CHANGES} flaps in {}", brief(FLAP_SPAN)), Role::Dim)
+    };
+    vec![piece(model, words, Role::Text), flaps]
 }
 
 fn times_out(model: &Model, row: &RowView, width: usize) -> Line<'static> {
@@ -118,26 +169,16 @@ fn times_out(model: &Model, row: &RowView, width: usize) -> Line<'static> {
     text(model).add(full, row::role(model, row)).add(empty, Role::Empty).add(seconds, Role::Text).done()
 }
 
-fn beats(model: &Model, row: &RowView) -> Line<'static> {
+fn beats(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     let strip = row::strip(model, row, 32);
     let of = |beat: Beat| row.strip.iter().filter(|one| *one == beat).count();
     let all = row.strip.iter().count();
     let (on_time, late, missed) = (of(Beat::OnTime), of(Beat::Late), of(Beat::Missed));
-    let words = format!("   last {all}: {on_time} on time, {late} late, {missed} missed");
-    text(model).add(strip, row::role(model, row)).add(words, Role::Dim).done()
+    let words = format!("of {all}: {on_time} on time, {late} late, {missed} missed");
+    vec![piece(model, strip, row::role(model, row)), piece(model, words, Role::Dim)]
 }
 
-fn about(model: &Model, row: &RowView) -> Line<'static> {
-    let facts = [("user", &row.user), ("device", &row.device), ("platform", &row.platform)];
-    let known: Vec<String> = facts
-        .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {value}")))
-        .collect();
-    let words = if known.is_empty() { "it told nothing about itself".to_owned() } else { known.join("    ") };
-    text(model).add(words, Role::Dim).done()
-}
-
-fn history(model: &Model, row: &RowView) -> Line<'static> {
+fn history(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     const SHOWN: usize = 4;
     let dot = format!(" {} ", model.look.glyphs().dot);
     let mine = |event: &&std::sync::Arc<crate::presence::Event>| {
@@ -147,6 +188,12 @@ fn history(model: &Model, row: &RowView) -> Line<'static> {
     let story: Vec<String> = (model.shown().events.iter().rev().filter(mine).take(SHOWN))
         .map(|event| format!("{} {}", time(event.at), event.kind.word().replace('_', " ")))
         .collect();
-    let words = if story.is_empty() { "nothing lately".to_owned() } else { story.join(&dot) };
-    text(model).add(words, Role::Dim).done()
+    if story.is_empty() {
+        return vec![piece(model, "nothing lately", Role::Dim)];
+    }
+    let end = story.len() - 1;
+    let words = story.into_iter().enumerate();
+    words
+        .map(|(at, words)| piece(model, words + if at < end { dot.trim_end() } else { "" }, Role::Dim))
+        .collect()
 }

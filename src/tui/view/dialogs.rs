@@ -4,10 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::pen::{Pen, Text};
+use super::flow::{flow, sentence};
+use super::pen::{Pen, Text, first_that_fits};
 use super::{count, header, help, prompt};
 use crate::presence::view::RowView;
-use crate::tui::format::age;
+use crate::tui::format::{age, fit};
 use crate::tui::model::{Dialog, Model};
 use crate::tui::theme::Role;
 
@@ -31,27 +32,27 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer) {
         Dialog::Settings(asked) if small => prompt::one_line(model, asked, buf),
         Dialog::Settings(asked) => {
             let title = format!("Set {}", asked.which.word());
-            boxed(model, &title, &prompt::lines(model, asked), buf);
+            boxed(model, &title, prompt::lines(model, asked), buf);
         }
         Dialog::Columns(at) => columns(model, *at, small, buf),
         Dialog::Note(input) if small => one_line(model, &format!("note: {}_", input.value()), "", buf),
-        Dialog::Note(input) => boxed(model, "My note", &note(model, input), buf),
+        Dialog::Note(input) => boxed(model, "My note", note(model, input), buf),
         Dialog::Disconnect(row) if small => {
             let question = format!("disconnect {}?", row.label);
             one_line(model, &question, "[d]isconnect / [esc]", buf);
         }
-        Dialog::Disconnect(row) => boxed(model, "Disconnect client?", &disconnect(model, row), buf),
+        Dialog::Disconnect(row) => boxed(model, "Disconnect client?", disconnect(model, row), buf),
         Dialog::DismissAll(gone) if small => {
             one_line(model, &format!("forget {gone} gone?"), "[d] forget / [esc]", buf);
         }
-        Dialog::DismissAll(gone) => boxed(model, "Forget who is gone?", &dismiss_all(model, *gone), buf),
+        Dialog::DismissAll(gone) => boxed(model, "Forget who is gone?", dismiss_all(model, *gone), buf),
         Dialog::Quit if small => {
             let online = model.live.counts.live();
             one_line(model, &format!("stop? {online} online"), "[s]top / [esc]", buf);
         }
-        Dialog::Quit => boxed(model, "Stop the server?", &quit(model), buf),
+        Dialog::Quit => boxed(model, "Stop the server?", quit(model), buf),
         Dialog::Suspend if small => one_line(model, "suspend?", "[z] suspend / [esc]", buf),
-        Dialog::Suspend => boxed(model, "Suspend the server?", &suspend(model), buf),
+        Dialog::Suspend => boxed(model, "Suspend the server?", suspend(model), buf),
     }
 }
 
@@ -61,8 +62,14 @@ pub(super) fn centred(buf: &Buffer, width: u16, height: u16) -> Rect {
     Rect::new((buf.area.width - width) / 2, (buf.area.height - height) / 2, width, height)
 }
 
-/// Draws lines in a box.
-fn boxed(model: &Model, title: &str, lines: &[Line<'static>], buf: &mut Buffer) {
+/// Returns how many cells a box has for text, behind and before a margin of two.
+pub(super) fn width(model: &Model) -> usize {
+    usize::from(WIDTH_MAX.min(model.size.0)).saturating_sub(6)
+}
+
+/// Draws lines in a box: what is said, the keys, and a footnote.
+fn boxed(model: &Model, title: &str, asked: Asked, buf: &mut Buffer) {
+    let lines = asked.lines(usize::from(buf.area.height).saturating_sub(2));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = centred(buf, WIDTH_MAX, height);
     let mut pen = Pen::new(buf, model.look, area);
@@ -72,6 +79,31 @@ fn boxed(model: &Model, title: &str, lines: &[Line<'static>], buf: &mut Buffer) 
     let mut pen = Pen::new(buf, model.look, inner);
     for (at, line) in lines.iter().enumerate() {
         pen.line(at).spans(line);
+    }
+}
+
+/// The lines of a box.
+pub(super) struct Asked {
+    /// What is said; the first lines matter most.
+    pub(super) body: Vec<Line<'static>>,
+    /// What can be pressed, which must be seen whatever else must go.
+    pub(super) keys: Vec<Line<'static>>,
+    /// What may go first.
+    pub(super) note: Vec<Line<'static>>,
+}
+
+impl Asked {
+    /// Returns the lines that fit: the blank ones go first, then the footnote, then the end of what is said.
+    fn lines(mut self, room: usize) -> Vec<Line<'static>> {
+        let all = |asked: &Self| asked.body.len() + asked.keys.len() + asked.note.len();
+        if all(&self) > room {
+            for part in [&mut self.body, &mut self.keys, &mut self.note] {
+                part.retain(|line| line.width() > 0);
+            }
+        }
+        self.note.truncate(room.saturating_sub(self.body.len() + self.keys.len()));
+        self.body.truncate(room.saturating_sub(self.keys.len()).max(1));
+        [self.body, self.keys, self.note].concat()
     }
 }
 
@@ -94,89 +126,91 @@ fn blank() -> Line<'static> {
     Line::default()
 }
 
-/// The buttons of a question: the safe one first, marked as the one that Enter presses.
-fn buttons(model: &Model, safe: &str, others: &[(&str, &str)]) -> Line<'static> {
-    let mut line = text(model).add("   ", Role::Text).add(format!("[ {safe} ]"), Role::Banner);
-    for (key, words) in others {
-        line = line.add("     ", Role::Text).hint(key, words);
-    }
-    line.done()
+/// Says something in sentences, each on lines of its own.
+fn say(model: &Model, words: &str, role: Role) -> Vec<Line<'static>> {
+    sentence(model.look, words, role, width(model), 0)
 }
 
-fn disconnect(model: &Model, row: &RowView) -> Vec<Line<'static>> {
+/// The buttons of a question: the safe one first, marked as the one that Enter presses.
+fn buttons(model: &Model, safe: &str, others: &[(&str, &str)]) -> Vec<Line<'static>> {
+    let mut pieces = vec![text(model).add("   ", Role::Text).add(format!("[ {safe} ]"), Role::Banner).done()];
+    pieces.extend(others.iter().map(|(key, words)| Text::new(model.look).hint(key, words).done()));
+    let mut lines = flow(pieces, 5, width(model) + 2);
+    for line in lines.iter_mut().skip(1) {
+        line.spans.insert(0, "     ".into());
+    }
+    lines.insert(0, blank());
+    lines
+}
+
+fn disconnect(model: &Model, row: &RowView) -> Asked {
     let peer = row.peer.map(|peer| peer.to_string()).unwrap_or_default();
     let seen = row.last_seen.map(|at| age(model.now.mono.saturating_duration_since(at)));
     let seen = seen.map(|span| format!(", last ping {span} ago")).unwrap_or_default();
-    let state = header::word(row.state);
-    vec![
-        blank(),
-        text(model)
-            .add(row.label.to_string(), Role::Strong)
-            .add(format!("   {peer}   {state}{seen}"), Role::Text)
-            .done(),
-        blank(),
-        text(model).add("It may reconnect by itself; b also blocks it for 10m.", Role::Text).done(),
-        blank(),
-        buttons(model, "Cancel", &[("d", "disconnect"), ("b", "disconnect + block 10m")]),
-        blank(),
-        text(model).add("(the target is fixed by id: it cannot change if rows move)", Role::Dim).done(),
-    ]
+    let name = fit(&row.label, width(model), model.look.glyphs().ellipsis).into_owned();
+    let piece = |words: String, role: Role| Text::new(model.look).add(words, role).done();
+    let facts = vec![
+        piece(format!("  {name}"), Role::Strong),
+        piece(peer, Role::Text),
+        piece(format!("{}{seen}", header::word(row.state)), Role::Text),
+    ];
+    let mut body = vec![blank()];
+    for (at, line) in flow(facts, 3, width(model) + 2).into_iter().enumerate() {
+        body.push(if at == 0 { line } else { Line::from([vec!["  ".into()], line.spans].concat()) });
+    }
+    body.push(blank());
+    body.extend(say(model, "It may reconnect by itself; b also blocks it for 10m.", Role::Text));
+    let keys = buttons(model, "Cancel", &[("d", "disconnect"), ("b", "disconnect + block 10m")]);
+    let mut note = vec![blank()];
+    note.extend(say(model, "(the target is fixed by id: it cannot change if rows move)", Role::Dim));
+    Asked { body, keys, note }
 }
 
-fn dismiss_all(model: &Model, gone: usize) -> Vec<Line<'static>> {
-    vec![
-        blank(),
-        text(model)
-            .add(format!("{} and their history are forgotten.", count(gone, "row")), Role::Text)
-            .done(),
-        text(model).add("Whoever comes back starts as a new client.", Role::Text).done(),
-        blank(),
-        buttons(model, "Keep them", &[("d", "forget them all")]),
-        blank(),
-    ]
+fn dismiss_all(model: &Model, gone: usize) -> Asked {
+    let mut body = vec![blank()];
+    let words = format!("{} and their history are forgotten.", count(gone, "row"));
+    body.extend(say(model, &words, Role::Text));
+    body.extend(say(model, "Whoever comes back starts as a new client.", Role::Text));
+    Asked { body, keys: buttons(model, "Keep them", &[("d", "forget them all")]), note: vec![blank()] }
 }
 
-fn quit(model: &Model) -> Vec<Line<'static>> {
-    let online = count(model.live.counts.live(), "client");
-    let verb = if model.live.counts.live() == 1 { "is" } else { "are" };
-    vec![
-        blank(),
-        text(model)
-            .add(format!("{online} {verb} online. They will be told \"server stopping\" and"), Role::Text)
-            .done(),
-        text(model).add("this console will close.", Role::Text).done(),
-        blank(),
-        buttons(model, "Keep running", &[("s", "stop server")]),
-        blank(),
-        text(model).add("(a second Ctrl-C within 2s stops at once; SIGTERM never asks)", Role::Dim).done(),
-    ]
+/// Writes `13 clients are online.`
+fn online(model: &Model) -> String {
+    let online = model.live.counts.live();
+    format!("{} {} online.", count(online, "client"), if online == 1 { "is" } else { "are" })
 }
 
-fn suspend(model: &Model) -> Vec<Line<'static>> {
-    let online = count(model.live.counts.live(), "client");
-    let verb = if model.live.counts.live() == 1 { "is" } else { "are" };
-    vec![
-        blank(),
-        text(model)
-            .add(format!("{online} {verb} online. A suspended server hears nobody; nobody"), Role::Text)
-            .done(),
-        text(model).add("is timed out for it, but clients may give up and go elsewhere.", Role::Text).done(),
-        blank(),
-        buttons(model, "Keep running", &[("z", "suspend")]),
-        blank(),
-        text(model).add("(fg in the shell brings it back)", Role::Dim).done(),
-    ]
+fn quit(model: &Model) -> Asked {
+    let words =
+        format!("{} They will be told \"server stopping\" and this console will close.", online(model));
+    let mut body = vec![blank()];
+    body.extend(say(model, &words, Role::Text));
+    let keys = buttons(model, "Keep running", &[("s", "stop server")]);
+    let mut note = vec![blank()];
+    note.extend(say(model, "(a second Ctrl-C within 2s stops at once; SIGTERM never asks)", Role::Dim));
+    Asked { body, keys, note }
 }
 
-fn note(model: &Model, input: &tui_input::Input) -> Vec<Line<'static>> {
-    vec![
-        blank(),
-        text(model).add("[ ", Role::Dim).input(input, Role::Strong).done(),
-        blank(),
-        text(model).add("Everybody sees it beside this client's name, e.g. draining.", Role::Dim).done(),
-        blank(),
-        text(model).hint("enter", "send").add("   ", Role::Text).hint("esc", "cancel").done(),
-    ]
+fn suspend(model: &Model) -> Asked {
+    let words = format!(
+        "{} A suspended server hears nobody; nobody is timed out for it, but clients may give up and \
+         go elsewhere.",
+        online(model)
+    );
+    let mut body = vec![blank()];
+    body.extend(say(model, &words, Role::Text));
+    let keys = buttons(model, "Keep running", &[("z", "suspend")]);
+    let note = vec![blank(), text(model).add("(fg in the shell brings it back)", Role::Dim).done()];
+    Asked { body, keys, note }
+}
+
+fn note(model: &Model, input: &tui_input::Input) -> Asked {
+    let typed = text(model).add("[ ", Role::Dim).input(input, Role::Strong).done();
+    let mut body = vec![blank(), typed, blank()];
+    let words = "Everybody sees it beside this client's name, e.g. draining.";
+    body.extend(say(model, words, Role::Dim));
+    let keys = text(model).hint("enter", "send").add("   ", Role::Text).hint("esc", "cancel").done();
+    Asked { body, keys: vec![blank(), keys], note: Vec::new() }
 }
 
 fn columns(model: &Model, at: usize, small: bool, buf: &mut Buffer) {
@@ -198,9 +232,11 @@ fn columns(model: &Model, at: usize, small: bool, buf: &mut Buffer) {
         let line = text(model).add(format!("{marker} "), Role::Key).add(mark, Role::Key).add(name, role);
         lines.push(line.add(sort, Role::Dim).done());
     }
-    lines.push(blank());
-    let keys =
-        text(model).hint("space", "show or hide").add("   ", Role::Text).hint(", .", "move up or down");
-    lines.push(keys.add("   ", Role::Text).hint("esc", "close").done());
-    boxed(model, "Columns", &lines, buf);
+    let keys = |show: &str, shift: &str| {
+        let keys = text(model).hint("space", show).add("   ", Role::Text).hint(", .", shift);
+        keys.add("   ", Role::Text).hint("esc", "close").done()
+    };
+    let keys = [keys("show or hide", "move up or down"), keys("show", "move")];
+    let keys = vec![blank(), first_that_fits(keys, width(model) + 2)];
+    boxed(model, "Columns", Asked { body: lines, keys, note: Vec::new() }, buf);
 }

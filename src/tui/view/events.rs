@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, Text};
+use super::record;
 use crate::presence::{Event, EventKind, State};
 use crate::tui::format::{cells, fit, time_of_day};
 use crate::tui::layout::Pane;
@@ -17,11 +18,16 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     }
     let wide = area.width >= 110;
     let text = Text::new(model.look);
-    let right = match (model.events.back, wide) {
+    let place = match (model.events.back, wide) {
         (0, true) => text.add("follow  ", Role::Dim).hint("L", "hide").done(),
         (0, false) => text.add("follow", Role::Dim).done(),
         (back, _) => text.add(format!("{back} newer  "), Role::Pending).hint("G", "follow").done(),
     };
+    let mut right = record::line(model, usize::from(area.width).saturating_sub(place.width() + 15));
+    if right.width() > 0 {
+        right.push_span("  ");
+    }
+    right.spans.extend(place.spans);
     let mut pen = Pen::new(buf, model.look, area);
     pen.panel("Events", &right, model.focus == Pane::Events);
     let inner = Rect::new(area.x + 1, area.y + 1, area.width - 2, area.height - 2);

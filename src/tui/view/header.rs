@@ -1,5 +1,7 @@
 //! The lines at the top: who we are, how many are how, and the two settings.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -34,15 +36,17 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
         text.add(format!("{gap}{bound}"), Role::Text).add(up.to_owned(), Role::Dim).done()
     };
     let up = format!("  up {up}");
-    let right = if wide { clock(model) } else { settings(model, &["int", "timeout"], width) };
+    let least = title("", "serve").width();
+    let right = if wide { clock(model) } else { settings(model, &["int", "timeout"], width, least) };
     let room = width.saturating_sub(right.width() + 3);
     let name = "presence-tui serve";
     let elsewhere = format!("{up}   elsewhere: {join_line}");
     let titles = [title(&elsewhere, name), title(&up, name), title("", name), title("", "serve")];
     let titles = titles.into_iter().skip(usize::from(!wide));
     pen.line(0).spans(&first_that_fits(titles, room)).spans_right(&right, 1);
-    let right = if wide { settings(model, &["interval", "timeout"], width) } else { clock(model) };
-    let room = width.saturating_sub(right.width() + 3);
+    let least = counts(model, 0).width() + 1;
+    let right = if wide { settings(model, &["interval", "timeout"], width, least) } else { clock(model) };
+    let room = width.saturating_sub(right.width() + 4);
     let counts = [4, 3, 2, 1, 0].map(|detail| counts(model, detail));
     let first = if wide { 0 } else { 2 };
     let line = first_that_fits(counts.into_iter().skip(first), room);
@@ -52,10 +56,15 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
 fn one_line(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let margin = usize::from(width >= 40);
     let right = match width {
-        40.. => settings(model, &["int", if width < 60 { "t/o" } else { "timeout" }], width),
+        40.. => {
+            let names = ["int", if width < 60 { "t/o" } else { "timeout" }];
+            settings(model, &names, width, counts(model, 0).width())
+        }
         20..40 => {
-            let timeout = model.wanted().timeout();
-            Text::new(model.look).add(format!("t/o {}", whole(timeout)), Role::Dim).done()
+            let (wanted, asked, force) = (model.wanted(), model.live.asked, model.live.settings);
+            let timeout = if wanted == asked { force } else { wanted }.timeout();
+            let mark = if timeout == asked.timeout() || wanted != asked { "" } else { SCALED };
+            Text::new(model.look).add(format!("t/o {}{mark}", whole(timeout)), Role::Dim).done()
         }
         _ => Line::default(),
     };
@@ -135,35 +144,54 @@ pub(super) fn word(state: State) -> &'static str {
 }
 
 /// Writes the settings: bold with an ellipsis while a change is under way, then who has followed it.
-fn settings(model: &Model, names: &[&str; 2], width: usize) -> Line<'static> {
-    let wanted = model.wanted();
-    let live = model.live.settings;
-    let change = &model.change;
-    let under_way = change.nudge.is_some() || change.sent.is_some();
+///
+/// While the fleet is too large for what was asked, those in force are shown, and what was asked
+/// beside them where that leaves `least` cells of the line.
+fn settings(model: &Model, names: &[&str; 2], width: usize, least: usize) -> Line<'static> {
+    let (asked, force) = (model.live.asked, model.live.settings);
+    let under_way = model.wanted() != asked;
+    let scaled = force != asked;
     let rollout = model.live.rollout;
-    let pending = |part: fn(Settings) -> std::time::Duration| under_way && part(wanted) != part(live);
-    let ellipsis = model.look.glyphs().ellipsis;
-    let value = |text: Text, part: fn(Settings) -> std::time::Duration| {
-        let number = running(part(wanted));
-        if pending(part) {
-            text.add(format!("{number}{ellipsis}"), Role::Pending)
-        } else {
-            text.add(number, Role::Strong)
-        }
-    };
-    let following = rollout.applied < rollout.of;
-    let keys = width >= 110 && !following && !under_way && !read_only(model);
+    let keys = width >= 110
+        && rollout.applied >= rollout.of
+        && !under_way
+        && model.change.sent.is_none()
+        && !scaled
+        && !read_only(model);
     let [interval, timeout] = names;
-    let mut text = value(Text::new(model.look).add(format!("{interval} "), Role::Dim), Settings::interval);
-    text = text.add(if keys { " [-/+]   " } else { "  " }, Role::Key);
-    text = value(text.add(format!("{timeout} "), Role::Dim), Settings::timeout);
-    if keys {
-        text = text.add(" [ [ / ] ]", Role::Key);
+    let line = |mark: &str, load: &str, progress: &str| {
+        let name = |text: Text, name: &str| text.add(format!("{name} "), Role::Dim);
+        let text = name(Text::new(model.look), interval);
+        let text = number(model, text, Settings::interval, mark);
+        let text = text.add(if keys { " [-/+]   " } else { "  " }, Role::Key);
+        let text = number(model, name(text, timeout), Settings::timeout, mark);
+        let text = text.add(if keys { " [ [ / ] ]" } else { "" }, Role::Key);
+        text.add(load.to_owned(), Role::Warning).add(progress.to_owned(), Role::Pending).done()
+    };
+    let told = !under_way && model.change.sent.is_none() && width >= PLAIN_ACKED;
+    let progress = |wide| if told { progress(model.live.rev, rollout, wide) } else { String::new() };
+    let (progress, brief) = (progress(width >= 110), progress(false));
+    if !scaled || under_way {
+        return line(SCALED, "", &progress);
     }
-    if !under_way && width >= PLAIN_ACKED {
-        text = text.add(progress(model.live.rev, rollout, width >= 110), Role::Pending);
+    let load = format!(" (asked {}/{}: load)", running(asked.interval()), running(asked.timeout()));
+    let lines = [("", load.as_str(), &progress), ("", &load, &brief), ("", &load, &String::new())];
+    let marks = [(SCALED, "", &progress), (SCALED, "", &brief)];
+    let lines = lines.into_iter().chain(marks).map(|(mark, load, progress)| line(mark, load, progress));
+    first_that_fits(lines.chain([line(SCALED, "", "")]), width.saturating_sub(least + 3))
+}
+
+/// Behind a number that is longer than was asked for.
+const SCALED: &str = "*";
+
+/// Writes one of the two settings: as wanted while it is being changed, else as it is in force.
+fn number(model: &Model, text: Text, part: fn(Settings) -> Duration, mark: &str) -> Text {
+    let (wanted, asked, force) = (part(model.wanted()), part(model.live.asked), part(model.live.settings));
+    if wanted != asked {
+        return text.add(format!("{}{}", running(wanted), model.look.glyphs().ellipsis), Role::Pending);
     }
-    text.done()
+    let mark = if force == asked { "" } else { mark };
+    text.add(running(force), Role::Strong).add(mark.to_owned(), Role::Warning)
 }
 
 /// Says how far a change has come, until everybody follows it who can; and who cannot.

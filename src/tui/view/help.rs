@@ -1,27 +1,25 @@
-//! The help, written by the key table.
+//! The help, over everything else.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
 use tui_input::Input;
 
 use super::dialogs::centred;
 use super::pen::{Pen, Text};
+use super::record;
 use crate::tui::format::cells;
-use crate::tui::keymap::{Section, keys, section};
+use crate::tui::help::{Line, WIDTH, left, lines, room};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 
-/// How wide the keys at the left are.
-const KEYS: usize = 14;
-
-/// Draws the help over everything else.
+/// Draws the help.
 pub(super) fn draw(model: &Model, scroll: usize, search: Option<&Input>, buf: &mut Buffer) {
-    let lines = lines(model, search.map_or("", Input::value));
-    let wanted = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
-    let margin = if buf.area.height < 12 { 0 } else { 2 };
-    let area = centred(buf, 76, wanted.min(buf.area.height.saturating_sub(margin)).max(3));
-    let room = usize::from(area.height.saturating_sub(2));
+    let mut lines = lines(model, search.map_or("", Input::value));
+    if lines.is_empty() {
+        lines.push(Line::Title("no key does that"));
+    }
+    let room = room(model, lines.len());
+    let area = centred(buf, WIDTH, u16::try_from(room + 2).unwrap_or(u16::MAX));
     let scroll = scroll.min(lines.len().saturating_sub(room));
     let text = Text::new(model.look);
     let right = match search {
@@ -37,34 +35,17 @@ pub(super) fn draw(model: &Model, scroll: usize, search: Option<&Input>, buf: &m
     let inner =
         Rect::new(area.x + 1, area.y + 1, area.width.saturating_sub(2), area.height.saturating_sub(2));
     let mut pen = Pen::new(buf, model.look, inner);
+    let (margin, keys) = left(model);
     for (at, line) in lines.iter().skip(scroll).take(room).enumerate() {
-        pen.line(at).spans(line);
+        match line {
+            Line::Record => {
+                pen.line(at).gap(1).spans(&record::line(model, usize::from(inner.width).saturating_sub(2)))
+            }
+            Line::Title(title) => pen.line(at).gap(1).put(title, Role::Title),
+            Line::Entry(key, words) => {
+                pen.line(at).gap(margin).put(key, Role::Key);
+                pen.gap(keys.saturating_sub(cells(key))).put(words, Role::Text)
+            }
+        };
     }
-}
-
-/// Returns the lines that contain what is searched for, under their headings.
-fn lines(model: &Model, search: &str) -> Vec<Line<'static>> {
-    let wanted = search.to_lowercase();
-    let mut out = Vec::new();
-    for part in Section::ALL {
-        let mut found = section(part, model.is_join())
-            .map(|binding| (keys(binding), binding.words))
-            .filter(|(keys, words)| {
-                wanted.is_empty() || format!("{keys} {words}").to_lowercase().contains(&wanted)
-            })
-            .peekable();
-        if found.peek().is_none() {
-            continue;
-        }
-        out.push(Text::new(model.look).add(format!(" {}", part.title()), Role::Title).done());
-        for (keys, words) in found {
-            let blank = " ".repeat(KEYS.saturating_sub(cells(&keys)));
-            let line = Text::new(model.look).add(format!("   {keys}{blank}"), Role::Key);
-            out.push(line.add(words, Role::Text).done());
-        }
-    }
-    if out.is_empty() {
-        out.push(Text::new(model.look).add(" no key does that", Role::Dim).done());
-    }
-    out
 }

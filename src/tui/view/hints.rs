@@ -2,13 +2,17 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::text::Line;
 
-use super::pen::{Pen, Text};
+use super::outlook::at_risk;
+use super::pen::{Pen, Text, first_that_fits};
 use super::{events, table};
+use crate::presence::trust::{NAMED_MAX, Outlook};
 use crate::tui::format::cells;
 use crate::tui::keymap::footer;
 use crate::tui::model::{Dialog, Model};
 use crate::tui::theme::Role;
+use crate::tui::update::settings;
 use crate::tui::wake::EVENT_SHOWN;
 
 /// Draws the hint line.
@@ -20,6 +24,10 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     pen.line(0).gap(1);
     if let Some(Dialog::Filter(input)) = &model.dialog {
         return typing(model, input, &mut pen);
+    }
+    if let Some(risk) = settings::risk(model) {
+        pen.spans(&danger(model, risk, usize::from(area.width).saturating_sub(2)));
+        return;
     }
     if let Some(flash) = &model.flash {
         pen.put(&flash.words, Role::Warning);
@@ -40,6 +48,17 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
         let text = Text::new(model.look).add(more, Role::Dim).done();
         pen.spans_right(&text, 1);
     }
+}
+
+/// Says who would be at risk by a change that is about to be sent, and how to take it back.
+fn danger(model: &Model, risk: &Outlook, width: usize) -> Line<'static> {
+    let line = |most: usize, long: bool| {
+        let who = format!("! {}   ", at_risk(model, risk, most, long));
+        let keys = if long { "takes the change back" } else { "undo" };
+        Text::new(model.look).add(who, Role::Warning).hint("u", keys).done()
+    };
+    let named = (1..=NAMED_MAX).rev().flat_map(|most| [line(most, true), line(most, false)]);
+    first_that_fits(named.chain([line(0, false)]), width)
 }
 
 /// Says how many rows there are when no frame around the table does.

@@ -16,11 +16,14 @@ mod details;
 mod dialogs;
 mod empty;
 mod events;
+mod flow;
 mod header;
 mod help;
 mod hints;
+mod outlook;
 mod pen;
 mod prompt;
+mod record;
 mod row;
 mod table;
 

@@ -82,11 +82,18 @@ fn draw_column(
             let role =
                 if unacked(row) && model.stale_since().is_none() { Role::Alert } else { role(model, row) };
             let word = state_word(row.state);
-            pen.put(word, role).gap(width.saturating_sub(word.len()));
+            pen.put(word, role);
+            let mark = flaps(row, width.saturating_sub(word.len()));
+            pen.gap(width.saturating_sub(word.len() + mark));
+            unsteady(model, mark, pen);
         }
         Column::Name => {
             let quiet = if row.state == State::TimedOut { Role::Text } else { quiet };
-            pen.cell(&name(model, row, width, shape), width, quiet);
+            // Where there is no word for the state, its mark stands behind the name.
+            let worded = shape.columns.iter().any(|(column, _)| *column == Column::State);
+            let mark = if worded { 0 } else { flaps(row, width.saturating_sub(NAME_LEFT)) };
+            pen.cell(&name(model, row, width - mark, shape), width - mark, quiet);
+            unsteady(model, mark, pen);
         }
         Column::Address => {
             pen.cell(&address(row), width, quiet);
@@ -133,6 +140,24 @@ fn draw_column(
         Column::Id => {
             pen.cell(&row.id, width, Role::Dim);
         }
+    }
+}
+
+/// How many cells of a name must be left beside a mark.
+const NAME_LEFT: usize = 8;
+
+/// Returns how many of `room` cells the mark of a client takes that is here and flapping.
+fn flaps(row: &RowView, room: usize) -> usize {
+    const MARK: usize = 3;
+    if row.flapping && row.state.is_live() && room >= MARK { MARK } else { 0 }
+}
+
+/// Writes the mark of a client that goes up and down, if it has the cells for it.
+fn unsteady(model: &Model, cells: usize, pen: &mut Pen<'_>) {
+    if cells > 0 {
+        let glyphs = model.look.glyphs();
+        let role = if model.stale_since().is_some() { Role::Dim } else { Role::Warning };
+        pen.gap(1).put(glyphs.up, role).put(glyphs.down, role);
     }
 }
 
