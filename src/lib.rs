@@ -9,7 +9,7 @@
 //! - [`server`]: a listener, a session per connection, one hub that owns the truth.
 //! - [`client`]: one connection, kept up for ever.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
-//! - [`config`], [`cli`], [`telemetry`], [`net`]: what the program is told, and what it tells.
+//! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
 //! Imports point inward: `app` may use everything, the middle rooms know
@@ -21,6 +21,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod demo;
+pub mod files;
 pub mod net;
 pub mod presence;
 pub mod protocol;

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("presence", &[]),
     ("net", &[]),
+    ("files", &[]),
     ("lib", &[]),
     ("protocol", &["presence"]),
-    ("config", &["presence", "net"]),
+    ("config", &["presence", "net", "files"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
     ("cli", &["config"]),
     ("server", &["protocol", "presence", "net"]),
-    ("client", &["protocol", "presence", "net"]),
+    ("client", &["protocol", "presence", "net", "files"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),
     ("swarm", BELOW_APP),
     ("app", EVERYTHING),
@@ -27,12 +28,13 @@ const ROOMS: &[(&str, &[&str])] = &[
 
 /// What a tool that plays a whole fleet may use.
 const BELOW_APP: &[&str] =
-    &["presence", "net", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
+    &["presence", "net", "files", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
 
 /// What the wiring may use.
 const EVERYTHING: &[&str] = &[
     "presence",
     "net",
+    "files",
     "protocol",
     "config",
     "telemetry",
