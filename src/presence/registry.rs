@@ -2,6 +2,7 @@
 
 mod alerts;
 mod door;
+mod expected;
 mod fleet;
 mod graveyard;
 mod judge;
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use alerts::AlertBook;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
+use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
@@ -74,6 +76,8 @@ pub struct Row {
 enum Standing {
     Here(ConnNo),
     Gone(Box<Gone>),
+    /// Not here, and ought to be.
+    Awaited(Box<Awaited>),
 }
 
 /// How a row ended.
@@ -127,11 +131,12 @@ pub struct Registry {
     /// By connection number, so in the order they joined.
     live: BTreeMap<ConnNo, Live>,
     by_id: HashMap<Arc<str>, RowKey>,
-    /// Departed legacy rows: all that tells such a client from another is its claim and its address.
+    /// Departed and expected legacy rows: all that tells such a client from another is its claim and its address.
     by_claim: HashMap<(Claim, IpAddr), RowKey>,
     per_ip: HashMap<IpAddr, usize>,
     blocks: HashMap<Blocked, Instant>,
     graveyard: Graveyard,
+    roll: Roll,
     alerts: AlertBook,
     counts: Counts,
     lateness: Lateness,
@@ -156,6 +161,7 @@ impl Registry {
             per_ip: HashMap::new(),
             blocks: HashMap::new(),
             graveyard: Graveyard::default(),
+            roll: Roll::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
             lateness: Lateness::default(),
@@ -215,9 +221,14 @@ impl Registry {
         if row.claim == claim && row.profile == profile {
             return;
         }
-        row.label = label(&profile, &claim);
+        let before = std::mem::replace(&mut row.label, label(&profile, &claim));
+        let after = row.label.clone();
         (row.claim, row.profile) = (claim, profile);
         self.emit(now, Some(key), EventKind::Updated);
+        if before != after {
+            self.meet(key, &after);
+            self.miss(now, &before);
+        }
     }
 
     /// Acknowledges the failure of one row, or of all.
@@ -235,14 +246,18 @@ impl Registry {
         }
     }
 
-    /// Forgets one departed row, or all of them, before their retention is over.
+    /// Forgets one departed or expected row, or all departed ones, before their retention is over.
     pub fn dismiss(&mut self, key: Option<RowKey>) {
         let keys: Vec<RowKey> = match key {
             Some(key) => vec![key],
-            None => self.rows.keys().copied().collect(),
+            None => self.rows.keys().copied().filter(|&key| self.is_swept(key)).collect(),
         };
         for key in keys {
-            self.remove_gone(key);
+            if self.awaited(key).is_some() {
+                self.dismiss_awaited(key);
+            } else {
+                self.lapse(key);
+            }
         }
     }
 
@@ -256,6 +271,9 @@ impl Registry {
             let known = self.rows.get(&row)?;
             Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })
         });
+        if kind.changes_known() {
+            self.roll.touch();
+        }
         self.last_event += 1;
         self.events.push(Event { seq: self.last_event, at: now, who, kind });
     }
@@ -313,7 +331,7 @@ impl Registry {
     pub fn conn_of(&self, key: RowKey) -> Option<ConnNo> {
         match self.rows.get(&key)?.standing {
             Standing::Here(conn) => Some(conn),
-            Standing::Gone(_) => None,
+            Standing::Gone(_) | Standing::Awaited(_) => None,
         }
     }
 
@@ -344,6 +362,7 @@ impl Registry {
             Standing::Here(conn) => self.live.get(conn).map_or(State::Online, Live::state),
             Standing::Gone(gone) if gone.departure.reason.is_failure() => State::TimedOut,
             Standing::Gone(_) => State::Left,
+            Standing::Awaited(_) => State::Offline,
         }
     }
 }

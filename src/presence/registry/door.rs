@@ -183,7 +183,9 @@ impl Registry {
     ) -> Admission {
         self.last_conn += 1;
         let conn = ConnNo(self.last_conn);
-        let known = known.filter(|key| self.rows.contains_key(key));
+        let known = known
+            .filter(|key| self.rows.contains_key(key))
+            .or_else(|| self.take_listed(&label(&newcomer.profile, &newcomer.claim)));
         let key = known.unwrap_or_else(|| {
             self.last_row += 1;
             RowKey(self.last_row)
@@ -245,6 +247,7 @@ impl Registry {
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });
         self.emit(now, Some(key), kind);
+        self.meet(key, &label(&newcomer.profile, &newcomer.claim));
         Admission { row: key, conn, id, secret, away, replaced }
     }
 
@@ -252,7 +255,11 @@ impl Registry {
     fn leave_graveyard(&mut self, now: Instant, key: RowKey) -> Option<Duration> {
         let row = self.rows.get(&key)?;
         let state = self.state_of(row);
-        let Standing::Gone(gone) = &row.standing else { return None };
+        let gone = match &row.standing {
+            Standing::Here(_) => return None,
+            Standing::Awaited(_) => return self.leave_roll(now, key),
+            Standing::Gone(gone) => gone,
+        };
         self.by_claim.remove(&(row.claim.clone(), row.peer.ip()));
         let away = now.saturating_duration_since(gone.last_seen);
         if let Some(number) = gone.alert {
@@ -265,6 +272,7 @@ impl Registry {
     pub fn block(&mut self, key: RowKey, until: Instant) {
         let Some(row) = self.rows.get(&key) else { return };
         let whom = match row.tenure {
+            None if self.is_unseen(key) => return,
             Some(_) => Blocked::Id(row.id.clone()),
             None => Blocked::Ip(row.peer.ip()),
         };

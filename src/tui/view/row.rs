@@ -249,6 +249,13 @@ pub(super) fn fate(model: &Model, row: &RowView) -> Option<String> {
         (State::TimedOut, None) => Some("down".to_owned()),
         (State::Left, Some((_, departure))) => Some(departure.to_string()),
         (State::Left, None) => Some("left".to_owned()),
-        (State::Offline, _) => Some("not seen since start".to_owned()),
+        (State::Offline, None) if row.last_seen.is_some() => {
+            Some("expected back: here before the restart".to_owned())
+        }
+        (State::Offline, Some((_, departure))) if departure.detail.is_empty() => {
+            Some(format!("expected: {}", departure.reason))
+        }
+        (State::Offline, Some((_, departure))) => Some(format!("expected: {}", departure.detail)),
+        (State::Offline, None) => Some("not seen since start".to_owned()),
     }
 }
