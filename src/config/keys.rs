@@ -91,7 +91,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 26] = [
+pub static KEYS: [Key; 27] = [
     Key {
         section: "server",
         name: "host",
@@ -186,6 +186,16 @@ pub static KEYS: [Key; 26] = [
         preset: Value("true"),
         set: |d, w| value::boolean(w).map(|yes| d.config.server.pin_legacy = yes),
         show: |c| Some(c.server.pin_legacy.to_string()),
+    },
+    Key {
+        section: "server",
+        name: "remember",
+        word: "remember",
+        on_command_line: No,
+        doc: "Whether the clients that are here are remembered in the state folder, and expected back when the server starts again.",
+        preset: Value("true"),
+        set: |d, w| value::boolean(w).map(|yes| d.config.server.remember = yes),
+        show: |c| Some(c.server.remember.to_string()),
     },
     Key {
         section: "server",

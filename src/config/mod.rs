@@ -46,6 +46,8 @@ pub struct Config {
     pub ui: UiConfig,
     /// What the log goes by.
     pub log: LogConfig,
+    /// The clients that ought to be there, in the order of the file.
+    pub expect: Vec<Expected>,
     /// The file that was read; `None` when there was none.
     pub file: Option<PathBuf>,
     /// Whether the port came from a flag or the environment: then it is used or refused, never replaced.
@@ -75,8 +77,19 @@ pub struct ServerConfig {
     pub max_per_ip: Option<usize>,
     /// Whether a legacy client keeps its old timeout after a live shortening.
     pub pin_legacy: bool,
+    /// Whether who is here is remembered across a restart.
+    pub remember: bool,
     /// What the server calls itself.
     pub name: String,
+}
+
+/// A client that ought to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// What it is called.
+    pub name: String,
+    /// Where that is written.
+    pub source: Source,
 }
 
 /// What `join` goes by.

@@ -7,6 +7,7 @@ mod hub;
 mod lines;
 mod link;
 pub mod listener;
+mod roll;
 mod rules;
 mod screen;
 mod session;
@@ -30,9 +31,10 @@ pub use socket::{Eye, Socket};
 pub use wire::{GOODBYE, WRITE_DEADLINE};
 
 use crate::presence::command::Command;
-use crate::presence::registry::Limits;
+use crate::presence::known::Known;
 use crate::presence::view::View;
-use crate::presence::{Event, EventKind, Settings};
+use crate::presence::{Event, EventKind};
+pub use handle::Terms;
 use handle::{HubHandle, ToHub};
 use hub::Hub;
 use session::Caller;
@@ -64,6 +66,7 @@ pub struct Server {
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
     views: watch::Receiver<Arc<View>>,
+    known: watch::Sender<Arc<Vec<Known>>>,
 }
 
 /// A way to steer a running server from another task.
@@ -76,9 +79,9 @@ impl Remote {
         self.0.send(ToHub::Command(command)).await;
     }
 
-    /// Puts settings and limits in force as a configuration file has them.
-    pub async fn reload(&self, settings: Settings, limits: Limits, register_timeout: Duration) {
-        self.0.send(ToHub::Reload(settings, limits, register_timeout)).await;
+    /// Puts in force what a configuration file has.
+    pub async fn reload(&self, terms: Terms) {
+        self.0.send(ToHub::Reload(Box::new(terms))).await;
     }
 
     /// Makes an event of something the program has to say.
@@ -94,7 +97,7 @@ impl Server {
     /// The hub's thread cannot be started.
     pub fn start(options: Options, host: HubHost) -> std::io::Result<Self> {
         let (mut hub, handle) = Hub::new(options);
-        let (events, views) = (hub.subscribe(EVENTS_WAITING), hub.views());
+        let (events, views, known) = (hub.subscribe(EVENTS_WAITING), hub.views(), hub.known());
         let [door, drain, halt] = std::array::from_fn(|_| CancellationToken::new());
         let sessions = TaskTracker::new();
         let (done, summary) = oneshot::channel();
@@ -110,7 +113,7 @@ impl Server {
                     .spawn(move || done.send(runtime.block_on(running)))?;
             }
         }
-        Ok(Self { hub: handle, sessions, door, drain, halt, summary, events: Some(events), views })
+        Ok(Self { hub: handle, sessions, door, drain, halt, summary, events: Some(events), views, known })
     }
 
     /// Leads a conversation over any connection.
@@ -137,6 +140,14 @@ impl Server {
     #[must_use]
     pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.views.clone()
+    }
+
+    /// Returns who is known, from the next change on; to be kept, and given to the next server as expected.
+    ///
+    /// It ends with the server, and its last value is from before anybody was asked to leave.
+    #[must_use]
+    pub fn known(&self) -> watch::Receiver<Arc<Vec<Known>>> {
+        self.known.subscribe()
     }
 
     /// Asks everybody to leave, gives them the time, and says how it all went.
