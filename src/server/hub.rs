@@ -178,7 +178,7 @@ impl Hub {
         let called = self.registry.roll_due();
         let watched = self.registry.counts().live() > 0 || called.is_some();
         let tick = watched.then(|| self.looked_at + TICK);
-        let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(&self.registry));
+        let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(self.looked_at, &self.registry));
         [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll]
             .into_iter()
             .flatten()

@@ -37,46 +37,40 @@ impl Roll {
         self.out.clone()
     }
 
-    fn is_idle(&self) -> bool {
-        self.closed || self.out.receiver_count() == 0
-    }
-
     /// Returns when something is to be told.
-    pub(super) fn due(&self, registry: &Registry) -> Option<Instant> {
-        let last = self.last.filter(|_| !self.is_idle())?;
+    pub(super) fn due(&self, now: Instant, registry: &Registry) -> Option<Instant> {
+        if self.closed || self.out.receiver_count() == 0 {
+            return None;
+        }
         let changed = registry.known_changes() != self.told;
+        let Some(last) = self.last else { return changed.then_some(now) };
         let ages = registry.counts().live() > 0;
-        (changed || ages).then(|| last + self.wait(changed))
+        match (changed, ages) {
+            (true, _) => Some(last + self.period),
+            (false, true) => Some(last + self.period * STALE_PERIODS),
+            (false, false) => None,
+        }
     }
 
-    fn wait(&self, changed: bool) -> Duration {
-        if changed { self.period } else { self.period * STALE_PERIODS }
-    }
-
-    /// Tells who is known, if that has changed and it is time.
+    /// Tells who is known, if it is time to.
     pub(super) fn publish(&mut self, now: Instant, registry: &Registry) {
-        if self.is_idle() {
-            return;
+        if self.due(now, registry).is_some_and(|due| due <= now) {
+            self.tell(now, registry);
         }
-        let changes = registry.known_changes();
-        let wait = self.wait(changes != self.told);
-        let early = self.last.is_some_and(|last| now.saturating_duration_since(last) < wait);
-        if early || self.last.is_none() && changes == self.told {
-            return;
-        }
+    }
+
+    fn tell(&mut self, now: Instant, registry: &Registry) {
         let known = registry.known(now);
         let rows = u32::try_from(known.len()).unwrap_or(u32::MAX);
         self.period = PERIOD_MIN.max(PERIOD_PER_ROW * rows);
-        (self.told, self.last) = (changes, Some(now));
+        (self.told, self.last) = (registry.known_changes(), Some(now));
         self.out.send_replace(Arc::new(known));
     }
 
     /// Tells it a last time: whoever is asked to leave from here on is expected back.
     pub(super) fn close(&mut self, now: Instant, registry: &Registry) {
-        if self.last.is_some() || registry.known_changes() != self.told {
-            self.last = None;
-            self.told = registry.known_changes().wrapping_sub(1);
-            self.publish(now, registry);
+        if self.due(now, registry).is_some() {
+            self.tell(now, registry);
         }
         self.closed = true;
     }
