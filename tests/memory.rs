@@ -1,5 +1,7 @@
 //! What the hub tells of who is known, and what it makes of it at the next start; on a paused clock.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test's helpers may fail loudly")]
+
 mod common;
 
 use std::sync::Arc;

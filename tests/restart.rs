@@ -1,5 +1,6 @@
 //! What a server knows of its clients outlives it: killed, stopped, and started again on the same port.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers may fail loudly")]
 
 #[path = "common/process.rs"]
 mod process;
