@@ -32,6 +32,8 @@ fn main() {
             name: "bench".to_owned(),
             settings: settings(60, 120),
             limits,
+            expected: Vec::new(),
+            expect_names: Vec::new(),
             register_timeout: Duration::from_secs(5),
         };
         let server = Server::start(options, HubHost::Thread).unwrap();

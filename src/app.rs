@@ -4,6 +4,7 @@ mod awake;
 mod demo;
 mod face;
 mod join;
+mod memory;
 mod running;
 mod serve;
 mod signals;
@@ -54,7 +55,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Serve(args) => {
             let start = start("serve", &args.common.run);
-            let last_words = runtime()?.block_on(serve::serve(&config, &sources, start))?;
+            let last_words = runtime()?.block_on(serve::serve(&config, &sources, state_dir, start))?;
             print(out, last_words.as_bytes())?;
         }
         Command::Join(args) => {

@@ -10,7 +10,7 @@
 //! - [`client`]: one connection, kept up for ever.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
 //! - [`clock`]: notices that this process did not run.
-//! - [`config`], [`cli`], [`telemetry`], [`net`]: what the program is told, and what it tells.
+//! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
 //! Imports point inward: `app` may use everything, the middle rooms know
@@ -23,6 +23,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod files;
 pub mod net;
 pub mod presence;
 pub mod protocol;

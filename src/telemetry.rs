@@ -171,6 +171,7 @@ fn is_trouble(kind: &EventKind) -> bool {
                 )
         }
         EventKind::Late { .. }
+        | EventKind::NotBack { .. }
         | EventKind::Refused { .. }
         | EventKind::Conflict { .. }
         | EventKind::Trouble(_) => true,

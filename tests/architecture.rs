@@ -12,14 +12,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("presence", &[]),
     ("net", &[]),
     ("clock", &[]),
+    ("files", &[]),
     ("lib", &[]),
     ("protocol", &["presence"]),
-    ("config", &["presence", "net"]),
+    ("config", &["presence", "net", "files"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
     ("cli", &["config"]),
     ("server", &["protocol", "presence", "net", "clock"]),
-    ("client", &["protocol", "presence", "net"]),
+    ("client", &["protocol", "presence", "net", "files"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),
     ("swarm", BELOW_APP),
     ("app", EVERYTHING),
@@ -27,14 +28,26 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// What a tool that plays a whole fleet may use.
-const BELOW_APP: &[&str] =
-    &["presence", "net", "clock", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
+const BELOW_APP: &[&str] = &[
+    "presence",
+    "net",
+    "clock",
+    "files",
+    "protocol",
+    "config",
+    "telemetry",
+    "tui",
+    "cli",
+    "server",
+    "client",
+];
 
 /// What the wiring may use.
 const EVERYTHING: &[&str] = &[
     "presence",
     "net",
     "clock",
+    "files",
     "protocol",
     "config",
     "telemetry",

@@ -251,10 +251,59 @@ fn what_stands_in_the_wrong_place_is_pointed_to_the_right_one() {
     );
     assert_eq!(
         problems_of("[zebra]\n"),
-        ["config.toml:1:2: zebra is not a section (there are server, client, ui, log)"]
+        ["config.toml:1:2: zebra is not a section (there are server, client, ui, log, expect)"]
     );
     let quoted = problems_of("[server]\nport = \"8080\"\n");
     assert_eq!(quoted, ["config.toml:2:8: server.port: \"8080\" is not a port (0 to 65535, without quotes)"]);
+}
+
+/// Returns who ought to be there.
+fn listed(config: &Config) -> Vec<&str> {
+    config.expect.iter().map(|expected| &*expected.name).collect()
+}
+
+#[test]
+fn who_ought_to_be_there_is_listed_one_table_each() {
+    for file in [
+        "[[expect]]\nname = \"nas\"\n[[expect]]\nname = \"tape 2\"\n[server]\nport = 1\n",
+        "expect = [{ name = \"nas\" }, { name = 'tape 2' }]\n",
+    ] {
+        assert_eq!(listed(&Desk::new().file(file).config()), ["nas", "tape 2"]);
+        assert_eq!(listed(&Desk::new().file(file).role(Role::Join).config()), ["nas", "tape 2"]);
+    }
+    assert!(Desk::new().file("expect = []\n").config().expect.is_empty());
+
+    let text = r#"
+[[expect]]
+name = "nas"
+[[expect]]
+nam = "x"
+[[expect]]
+zebra = 1
+name = 7
+[[expect]]
+name = "nas"
+[[expect]]
+name = "\u001b[31m"
+"#;
+    assert_eq!(
+        problems_of(text),
+        [
+            r#"config.toml:4:1: expect: whom? (add name = "...")"#,
+            "config.toml:5:1: expect.nam is not a setting (did you mean expect.name?)",
+            "config.toml:7:1: expect.zebra is not a setting (expect has name)",
+            "config.toml:8:8: expect.name: 7 is not a name (write it in quotes)",
+            "config.toml:10:8: expect.name: nas is listed already, in line 3",
+            r#"config.toml:12:8: expect.name: "\u{1b}[31m" is not a name (1 to 64 bytes on one line)"#,
+        ]
+    );
+    for (text, problem) in [
+        ("[expect]\nname = \"nas\"\n", "1:2: expect is a list (write [[expect]] on a line of its own)"),
+        ("expect = [\"nas\"]\n", "1:11: expect: \"nas\" is not a table (such as { name = \"nas\" })"),
+        ("[[expct]]\nname = \"nas\"\n", "1:3: expct is not a section (did you mean expect?)"),
+    ] {
+        assert_eq!(problems_of(text), [format!("config.toml:{problem}")]);
+    }
 }
 
 #[test]
@@ -407,12 +456,14 @@ fn every_example_of_the_default_file_is_a_valid_value() {
     let mut file = String::new();
     for line in config::default_file().lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
-        let example = KEYS.iter().any(|key| bare.starts_with(&format!("{} = ", key.name)));
+        let example =
+            bare == "[[expect]]" || KEYS.iter().any(|key| bare.starts_with(&format!("{} = ", key.name)));
         file.push_str(if example { bare } else { line });
         file.push('\n');
     }
     let config = Desk::new().file(&file).config();
     assert_eq!(config.client.server, "192.0.2.7:8080".parse().ok());
+    assert_eq!(listed(&config), ["nas-backup"]);
     assert!(KEYS.iter().all(|key| *config.source(&key.path()).unwrap() != Source::Default));
 }
 
@@ -441,6 +492,10 @@ bell = false
 [log]
 dir = \"~/logs\"
 level = \"info,presence_tui=debug\"
+[[expect]]
+name = 'nas \"1\"'
+[[expect]]
+name = 'tape'
 ";
     let desk = Desk::new().file(file).role(Role::Show).env(&[("PRESENCE_TUI_MAX_CLIENTS", "7")]);
     let before = desk.config();
@@ -450,6 +505,9 @@ level = \"info,presence_tui=debug\"
     assert_eq!(after.client, before.client);
     assert_eq!(after.ui, before.ui);
     assert_eq!(after.log, before.log);
+    assert_eq!(listed(&after), ["nas \"1\"", "tape"]);
+    assert_eq!(listed(&after), listed(&before));
+    assert!(printed.contains("  # config.toml:24:8\n"), "{printed}");
     assert!(printed.contains("max_clients = 7"), "{printed}");
     let line = |key: &str| printed.lines().find(|line| line.starts_with(key)).unwrap().to_owned();
     assert!(line("max_clients").ends_with("  # PRESENCE_TUI_MAX_CLIENTS"));

@@ -30,7 +30,14 @@ async fn whoever_goes_comes_back_in_its_own_row_and_in_the_end_all_say_goodbye()
     let limits =
         Limits { max_clients: 40, max_per_ip: 0, retention: Duration::from_hours(1), ..Limits::default() };
     let settings = Settings::new(ms(200), ms(600)).unwrap();
-    let options = Options { name: "demo".to_owned(), settings, limits, register_timeout: PATIENCE };
+    let options = Options {
+        name: "demo".to_owned(),
+        settings,
+        limits,
+        register_timeout: PATIENCE,
+        expected: Vec::new(),
+        expect_names: Vec::new(),
+    };
     let mut server = Server::start(options, HubHost::Thread).unwrap();
     let mut events = server.events().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -104,6 +104,16 @@ theme = \"auto\"
 }
 
 #[test]
+fn the_list_of_who_ought_to_be_there_stays_wherever_it_stands() {
+    let listed = "[[expect]] # first\n  name = 'nas'\n\n[[expect]]\nname = \"tape\"\n";
+    let server = "[server]\nheartbeat_interval = 5\nconnection_timeout = 15\n";
+    let before = server.replace("= 5\n", "= 60\n").replace("= 15\n", "= 120\n");
+    assert_eq!(saved(&format!("{before}\n{listed}"), 5_000, 15_000), format!("{server}\n{listed}"));
+    assert_eq!(saved(&format!("{listed}\n{before}"), 5_000, 15_000), format!("{listed}\n{server}"));
+    assert_eq!(saved(listed, 5_000, 15_000), format!("{listed}\n{server}"));
+}
+
+#[test]
 fn the_shipped_file_keeps_its_comments_line_by_line() {
     let text = include_str!("../config.toml");
     assert_eq!(text, default_file());

@@ -24,7 +24,7 @@ pub(super) async fn demo(
     let (listener, addr) = bind(config)?;
     let seed = seed.unwrap_or_else(|| fastrand::u64(..SEEDS));
     let introduction = introduction(config, clients, seed);
-    let mut running = Running::start(config, listener, addr, start, &introduction).await?;
+    let mut running = Running::start(config, listener, addr, start, &introduction, None).await?;
     let fleet = Fleet::start(addr, clients, seed);
     let ended = running.attend(&mut signals, config, sources).await;
     let last_words = running.stop(&mut signals, fleet.stop()).await;

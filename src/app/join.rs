@@ -116,12 +116,12 @@ async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {
     }
 }
 
-/// Returns the milliseconds since 1970: the generation of an identity grows with them.
+/// Returns the milliseconds since 1970: the generation of an identity grows with them, and so do ages across a restart.
 #[expect(
     clippy::disallowed_methods,
     reason = "a new process must be newer than the last, even after a reboot"
 )]
-fn wall_ms() -> u64 {
+pub(super) fn wall_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

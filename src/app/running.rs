@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Start;
 use super::face::{Face, Wish};
+use super::memory::{Keeper, Opened};
 use super::serve::{options, reload};
 use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Saved, Sources};
@@ -27,6 +28,8 @@ use crate::tui::{self, Screen, TuiError};
 /// A server, whoever watches it, and the thread that writes down what happens there.
 pub(super) struct Running {
     server: Server,
+    /// What writes down who is here, where that is kept.
+    memory: Option<Keeper>,
     face: Face,
     /// A screen is drawn, so what is to be said goes there.
     drawn: bool,
@@ -44,14 +47,17 @@ impl Running {
         addr: SocketAddr,
         start: Start,
         note: &str,
+        memory: Option<Opened>,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let Start { lines, log, remarks, screen } = start;
         let drawn = screen.is_some();
+        let (memory, expected) = memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
         lines.listening(addr);
-        let mut server =
-            Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
+        let mut server = Server::start(options(config, expected), HubHost::Thread)
+            .context("cannot start the hub's thread")?;
         let remote = server.remote();
+        let memory = memory.map(|memory| memory.keep(server.known(), remote.clone()));
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;
@@ -70,7 +76,7 @@ impl Running {
         let pump =
             write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
         let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look));
-        Ok(Self { server, face, drawn, pump, lines, log, began })
+        Ok(Self { server, memory, face, drawn, pump, lines, log, began })
     }
 
     /// Does what the operator and the system ask for, until one of them asks to stop.
@@ -119,21 +125,31 @@ impl Running {
         signals: &mut Signals,
         first: impl Future<Output = ()>,
     ) -> Result<String, TuiError> {
-        let Self { server, mut face, drawn, pump, lines, log, began } = self;
+        let Self { server, memory, mut face, drawn, pump, lines, log, began } = self;
         let stopping = async {
             first.await;
-            server.stop().await
+            let summary = server.stop().await;
+            let unwritten = match memory {
+                Some(memory) => memory.finish().await,
+                None => None,
+            };
+            (summary, unwritten)
         };
-        let summary = tokio::select! {
-            summary = stopping => Some(summary),
+        let stopped = tokio::select! {
+            stopped = stopping => Some(stopped),
             () = signals.stop() => None,
             () = face.closed() => None,
         };
         let closed = face.close().await;
         // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
         let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+        let (summary, unwritten) = stopped.unzip();
+        let unwritten = unwritten.flatten();
         let words =
             summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
+        if let Some(trouble) = &unwritten {
+            lines.warn(trouble);
+        }
         lines.note(&words);
         if let Some(lines) = Arc::into_inner(lines) {
             Start { lines, log, remarks: Vec::new(), screen: None }.finish();

@@ -1,28 +1,39 @@
 //! `serve`: the server from its first line to its last.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
 use super::Start;
+use super::memory::Memory;
 use super::running::Running;
 use super::signals::Signals;
 use crate::config::{Config, PORT_DEFAULT, PORT_FALLBACK_LAST, Sources};
 use crate::net;
 use crate::presence::EventKind;
+use crate::presence::known::Known;
 use crate::presence::registry::Limits;
-use crate::server::{Options, Remote};
+use crate::server::{Options, Remote, Terms};
 
 /// Descriptors the process needs besides its clients': log, signals, newcomers.
 pub(super) const DESCRIPTORS_OF_OUR_OWN: u64 = 64;
 
 /// Serves until it is asked to stop; returns what is to be said when the terminal is free again.
-pub(super) async fn serve(config: &Config, sources: &Sources, mut start: Start) -> anyhow::Result<String> {
+pub(super) async fn serve(
+    config: &Config,
+    sources: &Sources,
+    state_dir: Option<PathBuf>,
+    mut start: Start,
+) -> anyhow::Result<String> {
     let mut signals = Signals::listen().context("cannot listen to signals")?;
     let open_files = net::raise_open_files();
     let (listener, addr) = bind(config)?;
     start.remarks.extend(remarks(config, addr, open_files));
-    let mut running = Running::start(config, listener, addr, start, &config.file_line()).await?;
+    let memory = state_dir
+        .filter(|_| config.server.remember && config.server.port != 0)
+        .map(|dir| Memory::open(&dir, addr, &mut start.remarks));
+    let mut running = Running::start(config, listener, addr, start, &config.file_line(), memory).await?;
     let ended = running.attend(&mut signals, config, sources).await;
     let last_words = running.stop(&mut signals, std::future::ready(())).await;
     ended?;
@@ -37,14 +48,20 @@ fn remarks(config: &Config, addr: SocketAddr, open_files: Option<u64>) -> Vec<St
     elsewhere.into_iter().chain(too_few_files(open_files, config.server.max_clients)).collect()
 }
 
-/// Returns what the server is started with.
-pub(super) fn options(config: &Config) -> Options {
+/// Returns what the server is started with; `expected` is who was known before.
+pub(super) fn options(config: &Config, expected: Vec<Known>) -> Options {
     Options {
         name: config.server.name.clone(),
         settings: config.server.settings,
         limits: limits(config),
         register_timeout: config.server.register_timeout,
+        expected,
+        expect_names: expect_names(config),
     }
+}
+
+fn expect_names(config: &Config) -> Vec<String> {
+    config.expect.iter().map(|expected| expected.name.clone()).collect()
 }
 
 fn limits(config: &Config) -> Limits {
@@ -124,12 +141,20 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
         remote.note(EventKind::Trouble(warning.clone())).await;
     }
     remote.note(EventKind::Notice(format!("read again: {}", config.file_line()))).await;
-    let fixed = |config: &Config| (config.server.host, config.server.port, config.log.clone());
+    let fixed = |config: &Config| {
+        (config.server.host, config.server.port, config.server.remember, config.log.clone())
+    };
     if fixed(&config) != fixed(before) {
-        let words = "server.host, server.port and log.* take effect at the next start";
+        let words = "server.host, server.port, server.remember and log.* take effect at the next start";
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
-    remote.reload(config.server.settings, limits(&config), config.server.register_timeout).await;
+    let terms = Terms {
+        settings: config.server.settings,
+        limits: limits(&config),
+        register_timeout: config.server.register_timeout,
+        expect_names: expect_names(&config),
+    };
+    remote.reload(terms).await;
     Some(config)
 }
 

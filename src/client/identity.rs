@@ -1,12 +1,13 @@
 //! Who this client is, across restarts.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::{private, write_private};
 use crate::protocol::register::is_id;
 
 /// How many clients of one name and server may run on one machine.
@@ -177,16 +178,10 @@ impl Save {
         if *written > self.nth {
             return Ok(());
         }
-        let temp = self.file.with_extension("tmp");
-        match fs::remove_file(&temp) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = private().write(true).create_new(true).open(&temp)?;
-        file.write_all(&serde_json::to_vec(&self.stored)?)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&temp, &self.file)?;
+        let mut text = serde_json::to_vec(&self.stored)?;
+        text.push(b'\n');
+        // The resume secret is a secret.
+        write_private(&self.file, &text)?;
         *written = self.nth;
         Ok(())
     }
@@ -228,14 +223,6 @@ fn read(path: &Path) -> io::Result<Option<Stored>> {
         return Err(io::Error::other("it holds no valid id and generation"));
     }
     Ok(Some(stored))
-}
-
-/// Starts an open that makes files only their owner can read: the resume secret is a secret.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
 }
 
 /// Writes a text so that it can be part of a file name, and no two texts look alike.

@@ -8,10 +8,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, SECTIONS};
-use super::value::{Written, nearest, shown};
+use super::value::{self, Written, nearest, shown};
 
 /// The largest file that is read; more is not a config file but a mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// The list of clients that ought to be there: one table each.
+pub(super) const EXPECT: &str = "expect";
 
 /// A value found in the file.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub(super) struct Place {
 pub(super) struct Contents {
     /// The values under known keys.
     pub(super) found: Vec<Found>,
+    /// The names under `[[expect]]`.
+    pub(super) expected: Vec<(Place, String)>,
     /// The problems, in the order of the file.
     pub(super) problems: Vec<(Place, String)>,
 }
@@ -60,7 +65,7 @@ pub(super) fn understand(bytes: &[u8]) -> Contents {
             let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let valid = String::from_utf8_lossy(valid);
             let problem = (place(&valid, valid.len()), "not UTF-8 text (save the file as UTF-8)".to_owned());
-            return Contents { found: Vec::new(), problems: vec![problem] };
+            return Contents { problems: vec![problem], ..Contents::default() };
         }
     };
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -90,6 +95,9 @@ impl Contents {
     ) {
         let section = name.get_ref().as_ref();
         let at = place(text, name.span().start);
+        if section == EXPECT {
+            return self.expect(text, at, value);
+        }
         if !SECTIONS.iter().any(|(known, _)| *known == section) {
             self.problems.push((at, unknown_section(section, value.get_ref().is_table())));
             return;
@@ -112,12 +120,61 @@ impl Contents {
     }
 }
 
+impl Contents {
+    /// Takes over the clients that ought to be there.
+    fn expect(&mut self, text: &str, at: Place, list: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(items) = list.get_ref() else {
+            self.problems.push((at, "expect is a list (write [[expect]] on a line of its own)".to_owned()));
+            return;
+        };
+        for item in items {
+            let at = place(text, item.span().start);
+            let DeValue::Table(table) = item.get_ref() else {
+                let not = written(item.get_ref());
+                self.problems
+                    .push((at, format!("expect: {not} is not a table (such as {{ name = \"nas\" }})")));
+                continue;
+            };
+            let mut named = false;
+            for (key, value) in table {
+                if key.get_ref() == "name" {
+                    named = true;
+                    let at = place(text, value.span().start);
+                    match value::name(&written(value.get_ref()), "a name") {
+                        Ok(name) => self.expect_one(at, name),
+                        Err(error) => self.problems.push((at, format!("expect.name: {error}"))),
+                    }
+                } else {
+                    let at = place(text, key.span().start);
+                    let near = nearest(key.get_ref(), ["name"]).is_some();
+                    let hint = if near { "did you mean expect.name?" } else { "expect has name" };
+                    self.problems
+                        .push((at, format!("expect.{} is not a setting ({hint})", shown(key.get_ref()))));
+                }
+            }
+            if !named {
+                self.problems.push((at, "expect: whom? (add name = \"...\")".to_owned()));
+            }
+        }
+    }
+
+    fn expect_one(&mut self, at: Place, name: String) {
+        if let Some((first, _)) = self.expected.iter().find(|(_, known)| *known == name) {
+            let line = first.line;
+            self.problems
+                .push((at, format!("expect.name: {} is listed already, in line {line}", shown(&name))));
+        } else {
+            self.expected.push((at, name));
+        }
+    }
+}
+
 fn unknown_section(name: &str, is_table: bool) -> String {
-    let sections = SECTIONS.map(|(known, _)| known);
+    let sections: Vec<_> = SECTIONS.iter().map(|(known, _)| *known).chain([EXPECT]).collect();
     if !is_table && let Some(key) = nearest_key(name, |_| true) {
         return format!("{} stands outside every section (did you mean {}?)", shown(name), key.path());
     }
-    match nearest(name, sections) {
+    match nearest(name, sections.iter().copied()) {
         Some(near) => format!("{} is not a section (did you mean {near}?)", shown(name)),
         None => format!("{} is not a section (there are {})", shown(name), sections.join(", ")),
     }

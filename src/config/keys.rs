@@ -91,7 +91,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 27] = [
+pub static KEYS: [Key; 28] = [
     Key {
         section: "server",
         name: "host",
@@ -199,6 +199,16 @@ pub static KEYS: [Key; 27] = [
             read.map(|n| d.config.server.max_pings_per_second = u32::try_from(n).unwrap_or(u32::MAX))
         },
         show: |c| Some(c.server.max_pings_per_second.to_string()),
+    },
+    Key {
+        section: "server",
+        name: "remember",
+        word: "remember",
+        on_command_line: No,
+        doc: "Whether the clients that are here are remembered in the state folder, and expected back when the server starts again.",
+        preset: Value("true"),
+        set: |d, w| value::boolean(w).map(|yes| d.config.server.remember = yes),
+        show: |c| Some(c.server.remember.to_string()),
     },
     Key {
         section: "server",

@@ -46,6 +46,8 @@ pub struct Config {
     pub ui: UiConfig,
     /// What the log goes by.
     pub log: LogConfig,
+    /// The clients that ought to be there, in the order of the file.
+    pub expect: Vec<Expected>,
     /// The file that was read; `None` when there was none.
     pub file: Option<PathBuf>,
     /// Whether the port came from a flag or the environment: then it is used or refused, never replaced.
@@ -77,8 +79,19 @@ pub struct ServerConfig {
     pub pin_legacy: bool,
     /// How many pings a second the whole fleet may send; 0 for any number.
     pub max_pings_per_second: u32,
+    /// Whether who is here is remembered across a restart.
+    pub remember: bool,
     /// What the server calls itself.
     pub name: String,
+}
+
+/// A client that ought to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// What it is called.
+    pub name: String,
+    /// Where that is written.
+    pub source: Source,
 }
 
 /// What `join` goes by.

@@ -3,9 +3,18 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::file::EXPECT;
 use super::keys::{KEYS, Key, OnCommandLine, Preset, SECTIONS};
 use super::{Config, Source};
 
+/// How the default file ends: an example of what is a list and has no default.
+const EXPECTED: &str = "
+# The clients that ought to be there, one [[expect]] each, by the name they register with. Whoever is
+# listed has a row from the start, and is named when it has not come in time.
+#
+# [[expect]]
+# name = \"nas-backup\"
+";
 /// How wide a comment in the default file gets.
 const COMMENT_CELLS: usize = 100;
 /// The farthest column a trailing comment is aligned to; longer values push theirs out.
@@ -26,6 +35,10 @@ impl Config {
                     let _ = writeln!(out, "{line:width$}  # {}", self.remark(key, source));
                 }
             }
+        }
+        for expected in &self.expect {
+            let line = format!("name = {}", quoted(&expected.name));
+            let _ = writeln!(out, "\n[[{EXPECT}]]\n{line:width$}  # {}", expected.source); // likewise
         }
         out
     }
@@ -77,6 +90,7 @@ pub fn default_file() -> String {
             };
         }
     }
+    out.push_str(EXPECTED);
     out
 }
 

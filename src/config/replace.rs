@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::files::{private, sync_folder};
+
 /// How many random bytes the name of a temporary file has.
 const NAME_BYTES: usize = 16;
 
@@ -75,11 +77,7 @@ impl Temporary {
         let mut random = [0; NAME_BYTES];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let path = folder.join(format!(".presence-tui.{:032x}.tmp", u128::from_ne_bytes(random)));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
+        let file = private().write(true).create_new(true).open(&path)?;
         Ok(Self { path, file, renamed: false })
     }
 
@@ -131,12 +129,6 @@ fn unshared(mode: u32) -> u32 {
 #[cfg(not(unix))]
 fn take_over_owner(_: &File, old: &fs::Metadata) -> io::Result<Permissions> {
     Ok(old.permissions())
-}
-
-/// Makes the rename itself last through a power cut.
-fn sync_folder(folder: &Path) {
-    // Best effort: the new file is in place, and some systems cannot sync a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::keys::{KEYS, Key, OnCommandLine, Preset};
 use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
-use super::{ClientConfig, Config, ConfigError, LogConfig, ServerConfig, Source, UiConfig, named};
+use super::{ClientConfig, Config, ConfigError, Expected, LogConfig, ServerConfig, Source, UiConfig, named};
 use crate::presence::Settings;
 use crate::presence::view::Sort;
 
@@ -283,6 +283,9 @@ impl Draft {
                 }
             }
         }
+        for (Place { line, column }, name) in contents.expected {
+            self.config.expect.push(Expected { name, source: Source::File(path.to_owned(), line, column) });
+        }
         problems.sort();
         let place = |Place { line, column }: Place| format!("{}:{line}:{column}", named(path));
         self.problems.extend(problems.into_iter().map(|(at, problem)| format!("{}: {problem}", place(at))));
@@ -360,6 +363,7 @@ fn blank(host_name: &str) -> Config {
             max_per_ip: None,
             pin_legacy: false,
             max_pings_per_second: 0,
+            remember: false,
             name: host_name.to_owned(),
         },
         client: ClientConfig {
@@ -380,6 +384,7 @@ fn blank(host_name: &str) -> Config {
             save_changes: false,
         },
         log: LogConfig { dir: None, level: String::new(), max_files: 0 },
+        expect: Vec::new(),
         file: None,
         port_is_explicit: false,
         warnings: Vec::new(),

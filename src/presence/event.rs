@@ -51,6 +51,43 @@ pub enum Origin {
     Load,
 }
 
+/// How many names are given of many.
+pub const NAMED_MAX: usize = 5;
+
+/// Some clients: how many, and the first of them by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// How many.
+    pub count: usize,
+    /// The names of the first [`NAMED_MAX`].
+    pub names: Vec<Arc<str>>,
+}
+
+impl Named {
+    /// Counts names and keeps the first few.
+    pub fn of(all: impl Iterator<Item = Arc<str>>) -> Self {
+        let mut named = Self::default();
+        for name in all {
+            named.count += 1;
+            if named.names.len() < NAMED_MAX {
+                named.names.push(name);
+            }
+        }
+        named
+    }
+}
+
+/// Writes `a, b and 3 more`.
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names.join(", "))?;
+        match self.count.saturating_sub(self.names.len()) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
@@ -126,6 +163,13 @@ pub enum EventKind {
     Trouble(String),
     /// The server's trouble is over, or something else worth a quiet line.
     Notice(String),
+    /// The time to come back after a restart is over.
+    NotBack {
+        /// Who was here before and is declared lost.
+        lost: Named,
+        /// Who is listed in the configuration and has not been seen since the start.
+        unseen: Named,
+    },
     /// The server asks its clients to go.
     Draining {
         /// How many are still there.
@@ -153,8 +197,17 @@ impl EventKind {
             Self::Settings { .. } => "settings",
             Self::Trouble(_) => "trouble",
             Self::Notice(_) => "notice",
+            Self::NotBack { .. } => "not_back",
             Self::Draining { .. } => "draining",
         }
+    }
+
+    /// Tells whether it changes what should be remembered of a client across a restart.
+    pub(super) fn changes_known(&self) -> bool {
+        matches!(
+            self,
+            Self::Joined | Self::Resumed { .. } | Self::Gone { .. } | Self::Updated | Self::NotBack { .. }
+        )
     }
 }
 
@@ -192,9 +245,27 @@ impl fmt::Display for EventKind {
                 write!(f, " ({origin})")
             }
             Self::Trouble(words) | Self::Notice(words) => f.write_str(words),
+            Self::NotBack { lost, unseen } => not_back(f, lost, unseen),
             Self::Draining { clients: 1 } => f.write_str("stopping: 1 client is asked to leave"),
             Self::Draining { clients } => write!(f, "stopping: {clients} clients are asked to leave"),
         }
+    }
+}
+
+/// Writes `2 clients did not come back after the restart: a, b`.
+fn not_back(f: &mut fmt::Formatter<'_>, lost: &Named, unseen: &Named) -> fmt::Result {
+    match lost.count {
+        0 => {}
+        1 => write!(f, "1 client did not come back after the restart: {lost}")?,
+        count => write!(f, "{count} clients did not come back after the restart: {lost}")?,
+    }
+    if lost.count > 0 && unseen.count > 0 {
+        f.write_str("; ")?;
+    }
+    match unseen.count {
+        0 => Ok(()),
+        1 => write!(f, "1 listed client has not been seen since the start: {unseen}"),
+        count => write!(f, "{count} listed clients have not been seen since the start: {unseen}"),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod event;
+pub mod known;
 pub mod lateness;
 pub mod pulse;
 pub mod reason;

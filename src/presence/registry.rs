@@ -3,6 +3,7 @@
 mod alerts;
 mod door;
 mod doubt;
+mod expected;
 mod fleet;
 mod graveyard;
 mod judge;
@@ -23,6 +24,7 @@ use alerts::AlertBook;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
 use doubt::Doubt;
+use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
@@ -95,6 +97,8 @@ pub struct Row {
 enum Standing {
     Here(ConnNo),
     Gone(Box<Gone>),
+    /// Not here, and ought to be.
+    Awaited(Box<Awaited>),
 }
 
 /// How a row ended.
@@ -129,6 +133,22 @@ struct Live {
 }
 
 impl Live {
+    /// Starts a connection that goes by the settings in force.
+    fn new(now: Instant, row: RowKey, pulse: Arc<Pulse>, terms: Settings, is_v1: bool) -> Self {
+        let following = Following::Current;
+        Self {
+            row,
+            pulse,
+            since: now,
+            late_since: None,
+            terms,
+            following,
+            not_before: now,
+            is_v1,
+            doubt: None,
+        }
+    }
+
     /// Returns from when on silence counts.
     fn heard(&self) -> Instant {
         self.pulse.last_seen().max(self.not_before)
@@ -162,11 +182,12 @@ pub struct Registry {
     /// By connection number, so in the order they joined.
     live: BTreeMap<ConnNo, Live>,
     by_id: HashMap<Arc<str>, RowKey>,
-    /// Departed legacy rows: all that tells such a client from another is its claim and its address.
+    /// Departed and expected legacy rows: all that tells such a client from another is its claim and its address.
     by_claim: HashMap<(Claim, IpAddr), RowKey>,
     per_ip: HashMap<IpAddr, usize>,
     blocks: HashMap<Blocked, Instant>,
     graveyard: Graveyard,
+    roll: Roll,
     alerts: AlertBook,
     counts: Counts,
     lateness: Lateness,
@@ -197,6 +218,7 @@ impl Registry {
             per_ip: HashMap::new(),
             blocks: HashMap::new(),
             graveyard: Graveyard::default(),
+            roll: Roll::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
             lateness: Lateness::default(),
@@ -258,9 +280,14 @@ impl Registry {
         if row.claim == claim && row.profile == profile {
             return;
         }
-        row.label = label(&profile, &claim);
+        let before = std::mem::replace(&mut row.label, label(&profile, &claim));
+        let after = row.label.clone();
         (row.claim, row.profile) = (claim, profile);
         self.emit(now, Some(key), EventKind::Updated);
+        if before != after {
+            self.meet(key, &after);
+            self.miss(now, &before);
+        }
     }
 
     /// Acknowledges the failure of one row, or of all.
@@ -278,14 +305,18 @@ impl Registry {
         }
     }
 
-    /// Forgets one departed row, or all of them, before their retention is over.
+    /// Forgets one departed or expected row, or all departed ones, before their retention is over.
     pub fn dismiss(&mut self, key: Option<RowKey>) {
         let keys: Vec<RowKey> = match key {
             Some(key) => vec![key],
-            None => self.rows.keys().copied().collect(),
+            None => self.rows.keys().copied().filter(|&key| self.is_swept(key)).collect(),
         };
         for key in keys {
-            self.remove_gone(key);
+            if self.awaited(key).is_some() {
+                self.dismiss_awaited(key);
+            } else {
+                self.lapse(key);
+            }
         }
     }
 
@@ -299,6 +330,9 @@ impl Registry {
             let known = self.rows.get(&row)?;
             Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })
         });
+        if kind.changes_known() {
+            self.roll.touch();
+        }
         self.last_event += 1;
         self.events.push(Event { seq: self.last_event, at: now, who, kind });
     }
@@ -373,7 +407,7 @@ impl Registry {
     pub fn conn_of(&self, key: RowKey) -> Option<ConnNo> {
         match self.rows.get(&key)?.standing {
             Standing::Here(conn) => Some(conn),
-            Standing::Gone(_) => None,
+            Standing::Gone(_) | Standing::Awaited(_) => None,
         }
     }
 
@@ -404,6 +438,7 @@ impl Registry {
             Standing::Here(conn) => self.live.get(conn).map_or(State::Online, Live::state),
             Standing::Gone(gone) if gone.departure.reason.is_failure() => State::TimedOut,
             Standing::Gone(_) => State::Left,
+            Standing::Awaited(_) => State::Offline,
         }
     }
 }

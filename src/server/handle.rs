@@ -45,10 +45,23 @@ pub(crate) enum ToHub {
     NextPage(ConnNo),
     /// An operator's wish.
     Command(Command),
-    /// Settings and limits as the configuration file has them now.
-    Reload(Settings, Limits, Duration),
+    /// What the configuration file has now.
+    Reload(Box<Terms>),
     /// Something the listener has to say.
     Note(EventKind),
+}
+
+/// What can be changed while a server runs.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Interval and timeout.
+    pub settings: Settings,
+    /// How many may be here.
+    pub limits: Limits,
+    /// How long a connection may take to register.
+    pub register_timeout: Duration,
+    /// What the clients are called that ought to be here.
+    pub expect_names: Vec<String>,
 }
 
 /// A newcomer and the way to answer it.

@@ -11,6 +11,7 @@ use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
+use super::roll::{Roll, names};
 use super::rules::Rules;
 use super::screen::Screen;
 use super::spread::Spread;
@@ -18,6 +19,7 @@ use super::throttle::Throttle;
 use crate::clock::Watch;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
+use crate::presence::known::Known;
 use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
 use crate::presence::span::brief;
 use crate::presence::trust::TrackRecord;
@@ -56,6 +58,10 @@ pub struct Options {
     pub limits: Limits,
     /// How long a connection may take to register.
     pub register_timeout: Duration,
+    /// Who was known before a restart.
+    pub expected: Vec<Known>,
+    /// What the clients are called that ought to be here.
+    pub expect_names: Vec<String>,
 }
 
 /// What a server did in its life.
@@ -80,6 +86,7 @@ pub(crate) struct Hub {
     inbox: mpsc::Receiver<ToHub>,
     subscribers: Vec<mpsc::Sender<Arc<Event>>>,
     screen: Screen,
+    roll: Roll,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
@@ -98,10 +105,14 @@ pub(crate) struct Hub {
 impl Hub {
     /// Makes a hub, and the handle for its sessions.
     pub(crate) fn new(options: Options) -> (Self, HubHandle) {
-        let Options { name, settings, limits, register_timeout } = options;
-        let registry = Registry::new(settings, limits);
+        let Options { name, settings, limits, register_timeout, expected, expect_names } = options;
+        let mut registry = Registry::new(settings, limits);
+        let spread = Spread::of(expected.len());
+        registry.expect(now(), expected, &names(expect_names), spread);
         let rules = Rules::new(registry.revision(), settings, register_timeout);
         let (handle, inbox) = HubHandle::new(rules);
+        // Rows that are expected may grow old enough to be forgotten.
+        let judge_at = (registry.counts().total() > 0).then(|| now() + TICK);
         let screen = Screen::new(now(), &registry, handle.rules());
         let hub = Self {
             registry,
@@ -110,7 +121,8 @@ impl Hub {
             inbox,
             subscribers: Vec::new(),
             screen,
-            judge_at: None,
+            roll: Roll::default(),
+            judge_at,
             looked_at: now(),
             watch: Watch::start(),
             spread: Spread::new(now()),
@@ -133,6 +145,11 @@ impl Hub {
     /// Returns the view a screen asks for with [`Command::Show`].
     pub(crate) fn views(&self) -> watch::Receiver<Arc<View>> {
         self.screen.views()
+    }
+
+    /// Returns where it tells who is known, to be kept across a restart.
+    pub(crate) fn known(&self) -> watch::Sender<Arc<Vec<Known>>> {
+        self.roll.sender()
     }
 
     /// Runs until it is asked to drain and everybody has left, or has been given the time to; or until it is halted.
@@ -165,8 +182,11 @@ impl Hub {
 
     /// Returns when there is something to do without being told.
     fn next_wake(&self) -> Option<Instant> {
-        let tick = (self.registry.counts().live() > 0).then(|| self.looked_at + TICK);
-        [tick, self.judge_at, self.fanout.due(), self.drained_at, self.screen.due(&self.registry)]
+        let called = self.registry.roll_due();
+        let watched = self.registry.counts().live() > 0 || called.is_some();
+        let tick = watched.then(|| self.looked_at + TICK);
+        let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(self.looked_at, &self.registry));
+        [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll]
             .into_iter()
             .flatten()
             .min()
@@ -200,11 +220,13 @@ impl Hub {
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
             ToHub::Command(command) => self.obey(now, command),
-            ToHub::Reload(settings, limits, register_timeout) => {
-                self.registry.set_limits(limits);
-                self.handle.rules().set_register_timeout(register_timeout);
-                self.set(now, settings, Origin::Reload);
+            ToHub::Reload(terms) => {
+                self.registry.set_limits(terms.limits);
+                self.registry.list(now, &names(terms.expect_names));
+                self.handle.rules().set_register_timeout(terms.register_timeout);
+                self.set(now, terms.settings, Origin::Reload);
                 self.judge_by(now);
+                self.screen.touch();
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
         }
@@ -377,6 +399,9 @@ impl Hub {
 
     /// Judges, when somebody's time may be up.
     fn judge(&mut self, now: Instant) {
+        if self.drained_at.is_none() {
+            self.registry.call_roll(now);
+        }
         if self.judge_at.is_none_or(|at| at > now) {
             return;
         }
@@ -405,6 +430,7 @@ impl Hub {
         }
         self.fanout.flush(now, &self.registry);
         self.screen.publish(now, &self.registry, self.handle.rules());
+        self.roll.publish(now, &self.registry);
         self.drained_at.is_some_and(|at| self.end_drain(now, at))
     }
 
@@ -414,6 +440,7 @@ impl Hub {
 
     /// Asks everybody to leave.
     fn begin_drain(&mut self, now: Instant) {
+        self.roll.close(now, &self.registry);
         let clients = self.registry.counts().live();
         if clients > 0 {
             self.registry.note(now, EventKind::Draining { clients });

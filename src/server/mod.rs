@@ -8,6 +8,7 @@ mod ledger;
 mod lines;
 mod link;
 pub mod listener;
+mod roll;
 mod rules;
 mod screen;
 mod session;
@@ -32,9 +33,10 @@ pub use socket::{Eye, Socket};
 pub use wire::{GOODBYE, WRITE_DEADLINE};
 
 use crate::presence::command::Command;
-use crate::presence::registry::Limits;
+use crate::presence::known::Known;
 use crate::presence::view::View;
-use crate::presence::{Event, EventKind, Settings};
+use crate::presence::{Event, EventKind};
+pub use handle::Terms;
 use handle::{HubHandle, ToHub};
 use hub::Hub;
 use session::Caller;
@@ -66,6 +68,7 @@ pub struct Server {
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
     views: watch::Receiver<Arc<View>>,
+    known: watch::Sender<Arc<Vec<Known>>>,
 }
 
 /// A way to steer a running server from another task.
@@ -78,9 +81,9 @@ impl Remote {
         self.0.send(ToHub::Command(command)).await;
     }
 
-    /// Puts settings and limits in force as a configuration file has them.
-    pub async fn reload(&self, settings: Settings, limits: Limits, register_timeout: Duration) {
-        self.0.send(ToHub::Reload(settings, limits, register_timeout)).await;
+    /// Puts in force what a configuration file has.
+    pub async fn reload(&self, terms: Terms) {
+        self.0.send(ToHub::Reload(Box::new(terms))).await;
     }
 
     /// Makes an event of something the program has to say.
@@ -96,7 +99,7 @@ impl Server {
     /// The hub's thread cannot be started.
     pub fn start(options: Options, host: HubHost) -> std::io::Result<Self> {
         let (mut hub, handle) = Hub::new(options);
-        let (events, views) = (hub.subscribe(EVENTS_WAITING), hub.views());
+        let (events, views, known) = (hub.subscribe(EVENTS_WAITING), hub.views(), hub.known());
         let [door, drain, halt] = std::array::from_fn(|_| CancellationToken::new());
         let sessions = TaskTracker::new();
         let (done, summary) = oneshot::channel();
@@ -112,7 +115,7 @@ impl Server {
                     .spawn(move || done.send(runtime.block_on(running)))?;
             }
         }
-        Ok(Self { hub: handle, sessions, door, drain, halt, summary, events: Some(events), views })
+        Ok(Self { hub: handle, sessions, door, drain, halt, summary, events: Some(events), views, known })
     }
 
     /// Leads a conversation over any connection.
@@ -139,6 +142,14 @@ impl Server {
     #[must_use]
     pub fn views(&self) -> watch::Receiver<Arc<View>> {
         self.views.clone()
+    }
+
+    /// Returns who is known, from the next change on; to be kept, and given to the next server as expected.
+    ///
+    /// It ends with the server, and its last value is from before anybody was asked to leave.
+    #[must_use]
+    pub fn known(&self) -> watch::Receiver<Arc<Vec<Known>>> {
+        self.known.subscribe()
     }
 
     /// Asks everybody to leave, gives them the time, and says how it all went.

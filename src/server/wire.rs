@@ -69,6 +69,8 @@ struct Busy {
     current: Bytes,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Why nothing can be sent any more. What the client said before is still heard: it may be a goodbye.
+    broken: Option<io::Error>,
 }
 
 impl Busy {
@@ -79,11 +81,12 @@ impl Busy {
             answers: BytesMut::new(),
             current: Bytes::new(),
             stalled: None,
+            broken: None,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.input.is_empty() && self.answers.is_empty() && self.current.is_empty()
+        self.input.is_empty() && self.answers.is_empty() && self.current.is_empty() && self.broken.is_none()
     }
 
     /// Takes in what was read.
@@ -111,7 +114,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Queues an answer, ahead of whatever the hub has queued.
     pub(crate) fn answer(&mut self, line: &[u8]) {
-        self.busy().answers.extend_from_slice(line);
+        let busy = self.busy();
+        if busy.broken.is_none() {
+            busy.answers.extend_from_slice(line);
+        }
     }
 
     /// Returns the next line, sending what there is to send meanwhile. Giving up half-way loses nothing.
@@ -143,11 +149,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     self.busy = None;
                 }
             }
-            match ready!(self.poll_read(cx)) {
-                Ok(0) => return Poll::Ready(Err(WireEnd::Eof)),
-                Ok(_) => {}
-                Err(error) => return Poll::Ready(Err(WireEnd::Failed(error))),
+            let read = self.poll_read(cx);
+            if let Poll::Ready(Ok(1..)) = read {
+                continue;
             }
+            if let Some(error) = self.busy.as_mut().and_then(|busy| busy.broken.take()) {
+                return Poll::Ready(Err(WireEnd::Failed(error)));
+            }
+            return read.map(|end| Err(end.map_or_else(WireEnd::Failed, |_| WireEnd::Eof)));
         }
     }
 
@@ -165,6 +174,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Sends until nothing is left (`false`), a page is wanted (`true`), or the client takes no more (pending).
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, WireEnd>> {
         loop {
+            if self.busy.as_ref().is_some_and(|busy| busy.broken.is_some()) {
+                return Poll::Ready(Ok(false));
+            }
             if self.busy.as_ref().is_none_or(|busy| busy.current.is_empty()) {
                 match self.next_out() {
                     Outgoing::Line(line) => self.busy().current = line,
@@ -184,7 +196,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     busy.current.advance(written);
                     busy.stalled = None;
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(WireEnd::Failed(error))),
+                Poll::Ready(Err(error)) => {
+                    (busy.answers, busy.current) = (BytesMut::new(), Bytes::new());
+                    busy.broken = Some(error);
+                }
                 Poll::Pending => {
                     let stalled = busy.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
                     ready!(stalled.as_mut().poll(cx));
@@ -247,4 +262,46 @@ pub(crate) enum LastWord {
     /// This, to a client that may be talking. Closing a socket with unread bytes in it sends a reset,
     /// which can overtake what was just written: so the client's rest is read away first.
     Listening(Vec<u8>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection whose other end has said something, and then closed with answers unread.
+    struct HalfDead(&'static [u8]);
+
+    impl AsyncRead for HalfDead {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            buf.put_slice(std::mem::take(&mut self.0));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for HalfDead {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_is_heard_even_when_nothing_can_be_sent_any_more() {
+        let mut wire = Wire::new(HalfDead(b"goodbye\n"), Arc::default());
+        wire.answer(b"welcome\n");
+        assert!(matches!(wire.hear().await, Ok(Heard::Line(line)) if &line[..] == b"goodbye"));
+        let Err(WireEnd::Failed(error)) = wire.hear().await else { panic!("it goes on") };
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }

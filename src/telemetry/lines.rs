@@ -185,6 +185,10 @@ fn json(event: &Event) -> String {
             .field("old_timeout_ms", ms(old.timeout()))
             .field("origin", origin.to_string()),
         EventKind::Trouble(words) | EventKind::Notice(words) => json.field("message", words),
+        EventKind::NotBack { lost, unseen } => json
+            .field("lost", lost.count)
+            .field("unseen", unseen.count)
+            .field("message", event.kind.to_string()),
         EventKind::Draining { clients } => json.field("clients", clients),
     }
     .end()

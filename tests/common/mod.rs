@@ -25,6 +25,8 @@ pub fn options() -> Options {
         settings: Settings::new(secs(10), secs(30)).unwrap(),
         limits: Limits { max_clients: 100, max_per_ip: 0, retention: secs(3_600), ..Limits::default() },
         register_timeout: secs(5),
+        expected: Vec::new(),
+        expect_names: Vec::new(),
     }
 }
 

@@ -26,12 +26,17 @@ pub(super) struct AlertBook {
 impl AlertBook {
     /// Notes a failure; returns the number to clear it by.
     pub(super) fn raise(&mut self, now: Instant, row: RowKey) -> u64 {
-        self.raised += 1;
-        self.by_order.insert(self.raised, row);
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
         self.recent.push_back(now);
+        self.raise_known(row)
+    }
+
+    /// Notes a failure whose cause is known, so that many of them are no riddle.
+    pub(super) fn raise_known(&mut self, row: RowKey) -> u64 {
+        self.raised += 1;
+        self.by_order.insert(self.raised, row);
         self.raised
     }
 

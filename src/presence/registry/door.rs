@@ -4,7 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::retune::Following;
 use super::takeover::Tenure;
 use super::{Limits, Live, Registry, Row, Standing, label};
 use crate::presence::event::EventKind;
@@ -183,7 +182,9 @@ impl Registry {
     ) -> Admission {
         self.last_conn += 1;
         let conn = ConnNo(self.last_conn);
-        let known = known.filter(|key| self.rows.contains_key(key));
+        let known = known
+            .filter(|key| self.rows.contains_key(key))
+            .or_else(|| self.take_listed(&label(&newcomer.profile, &newcomer.claim)));
         let key = known.unwrap_or_else(|| {
             self.last_row += 1;
             RowKey(self.last_row)
@@ -225,21 +226,7 @@ impl Registry {
         self.rows.insert(key, row);
         let pulse = newcomer.pulse.clone();
         pulse.set_revision(self.rev);
-        let terms = self.settings;
-        self.live.insert(
-            conn,
-            Live {
-                row: key,
-                pulse,
-                since: now,
-                late_since: None,
-                terms,
-                following: Following::Current,
-                not_before: now,
-                is_v1: newcomer.version > 0,
-                doubt: None,
-            },
-        );
+        self.live.insert(conn, Live::new(now, key, pulse, self.settings, newcomer.version > 0));
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });
@@ -248,6 +235,7 @@ impl Registry {
             self.record.false_timeouts += 1;
             self.emit(now, Some(key), EventKind::FalseTimeout { ago });
         }
+        self.meet(key, &label(&newcomer.profile, &newcomer.claim));
         Admission { row: key, conn, id, secret, away, replaced }
     }
 
@@ -267,7 +255,11 @@ impl Registry {
     fn leave_graveyard(&mut self, now: Instant, key: RowKey) -> Option<Duration> {
         let row = self.rows.get(&key)?;
         let state = self.state_of(row);
-        let Standing::Gone(gone) = &row.standing else { return None };
+        let gone = match &row.standing {
+            Standing::Here(_) => return None,
+            Standing::Awaited(_) => return self.leave_roll(now, key),
+            Standing::Gone(gone) => gone,
+        };
         self.by_claim.remove(&(row.claim.clone(), row.peer.ip()));
         let away = now.saturating_duration_since(gone.last_seen);
         if let Some(number) = gone.alert {
@@ -280,6 +272,7 @@ impl Registry {
     pub fn block(&mut self, key: RowKey, until: Instant) {
         let Some(row) = self.rows.get(&key) else { return };
         let whom = match row.tenure {
+            None if self.is_unseen(key) => return,
             Some(_) => Blocked::Id(row.id.clone()),
             None => Blocked::Ip(row.peer.ip()),
         };

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Registry, Row, Standing};
+use crate::presence::pulse::BeatStrip;
 use crate::presence::row::RowKey;
 use crate::presence::view::{Alert, Alerts, RowView};
 use crate::presence::viewer::{Fleet, Glance};
@@ -20,22 +21,23 @@ impl Fleet for Registry {
         let (pulse, timeout, gone) = match &row.standing {
             Standing::Here(conn) => {
                 let live = self.live.get(conn)?;
-                (&live.pulse, live.terms.timeout(), None)
+                (Some(&live.pulse), live.terms.timeout(), None)
             }
+            Standing::Awaited(awaited) => (None, self.settings.timeout(), awaited.fate.clone()),
             Standing::Gone(gone) => {
                 let departed = Some((gone.at, gone.departure.clone()));
-                (&gone.pulse, self.settings.timeout(), departed)
+                (Some(&gone.pulse), self.settings.timeout(), departed)
             }
         };
-        let claim = row.claim.to_string();
+        let claim = glance.peer.map(|_| row.claim.to_string());
         Some(RowView {
             key,
             state: glance.state,
             label: row.label.clone(),
             id: row.id.clone(),
-            peer: Some(row.peer),
-            claim_differs: *row.claim.ip != *row.peer.ip().to_canonical().to_string(),
-            claim: Some(claim),
+            peer: glance.peer,
+            claim_differs: claim.is_some() && *row.claim.ip != *row.peer.ip().to_canonical().to_string(),
+            claim,
             user: row.profile.user.clone(),
             device: row.profile.device.clone(),
             platform: row.profile.platform.clone(),
@@ -45,11 +47,11 @@ impl Fleet for Registry {
             deadline: glance.deadline,
             timeout,
             rtt: glance.rtt,
-            jitter: pulse.jitter(),
-            gap: pulse.gap(),
+            jitter: pulse.and_then(|pulse| pulse.jitter()),
+            gap: pulse.and_then(|pulse| pulse.gap()),
             up_since: glance.up_since,
-            strip: pulse.strip(),
-            beats: pulse.beats(),
+            strip: pulse.map_or_else(BeatStrip::default, |pulse| pulse.strip()),
+            beats: pulse.map_or(0, |pulse| pulse.beats()),
             sessions: row.sessions,
             gone,
             acked: glance.acked,
@@ -89,6 +91,13 @@ impl Registry {
                 glance.last_seen = Some(gone.last_seen);
                 glance.gone_at = Some(gone.at);
                 glance.acked = gone.alert.is_none();
+            }
+            Standing::Awaited(awaited) => {
+                if awaited.last_seen.is_none() {
+                    glance.peer = None;
+                }
+                glance.last_seen = awaited.last_seen;
+                glance.gone_at = awaited.fate.as_ref().map(|&(at, _)| at);
             }
         }
         glance

@@ -109,6 +109,7 @@ impl Registry {
             live.prolong(pause);
         }
         self.record.paused += pause;
+        self.roll.postpone(pause);
     }
 
     /// Says that a client that was marked late has been heard again.
@@ -144,34 +145,37 @@ impl Registry {
     /// Removes rows whose retention is over, and the oldest beyond [`GONE_ROWS_MAX`].
     fn forget(&mut self, now: Instant) {
         loop {
-            let gone_rows = self.rows.len() - self.live.len();
+            let gone_rows = self.rows.len() - self.live.len() - self.roll.held;
             let gone_since = |key| match self.rows.get(&key).map(|row| &row.standing) {
                 Some(Standing::Gone(gone)) => Some(gone.at),
+                Some(Standing::Awaited(awaited)) if awaited.buried => awaited.last_seen,
                 _ => None,
             };
             let Some(key) = self.graveyard.pop_due(now, self.limits.retention, gone_rows, gone_since) else {
                 return;
             };
-            self.remove_gone(key);
+            self.lapse(key);
         }
     }
 
-    /// Removes a departed row for good; a row that is here stays.
+    /// Removes a departed or expected row for good; a row that is here stays.
     pub(super) fn remove_gone(&mut self, key: RowKey) {
         let Some(row) = self.rows.get(&key) else { return };
         let state = self.state_of(row);
-        let Standing::Gone(gone) = &row.standing else { return };
-        if let Some(number) = gone.alert {
-            self.alerts.clear(number);
+        match &row.standing {
+            Standing::Here(_) => return,
+            Standing::Awaited(awaited) => self.roll.held -= usize::from(!awaited.buried),
+            Standing::Gone(gone) => {
+                if let Some(number) = gone.alert {
+                    self.alerts.clear(number);
+                }
+            }
         }
         self.counts.remove(state);
-        let claimed = (row.claim.clone(), row.peer.ip());
-        if row.tenure.is_some() {
-            self.by_id.remove(&row.id);
-        } else if self.by_claim.get(&claimed) == Some(&key) {
-            self.by_claim.remove(&claimed);
-        }
+        let (id, claimed) = (row.id.clone(), (row.claim.clone(), row.peer.ip()));
+        self.unindex(key, &id, &claimed);
         self.rows.remove(&key);
+        self.roll.touch();
     }
 }
 

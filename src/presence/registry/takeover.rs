@@ -18,7 +18,7 @@ const CONFLICT_TAKEOVERS: usize = 3;
 pub(super) struct Tenure {
     /// Which life of the client, and which of its connections, holds or held the row last.
     pub(super) holder: Identity,
-    /// What proves that a newcomer is that same client.
+    /// What proves that a newcomer is that same client; empty where a restart has lost it.
     pub(super) secret: Arc<str>,
     /// When the row was taken over lately, and from where to where.
     takeovers: VecDeque<(Instant, IpAddr, IpAddr)>,
@@ -72,7 +72,7 @@ impl Tenure {
     /// Were the secret new each time, a welcome lost on the way would lock the client out.
     pub(super) fn pass_to(&mut self, holder: Identity, newcomer: &Newcomer) {
         self.holder = holder;
-        if newcomer.resume.as_ref() != Some(&self.secret) {
+        if self.secret.is_empty() || newcomer.resume.as_ref() != Some(&self.secret) {
             self.secret = newcomer.fresh_secret.clone();
         }
     }

@@ -18,6 +18,8 @@ const fn secs(n: u64) -> Duration {
 fn hub(now: Instant) -> Hub {
     ASLEEP.set(secs(1_000));
     let (mut hub, _) = Hub::new(Options {
+        expected: Vec::new(),
+        expect_names: Vec::new(),
         name: "lab".to_owned(),
         settings: Settings::new(secs(10), secs(30)).unwrap(),
         limits: Limits { retention: secs(3_600), ..Limits::default() },

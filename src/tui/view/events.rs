@@ -80,6 +80,8 @@ fn glyph(kind: &EventKind, glyphs: &Glyphs) -> (&'static str, Role) {
         EventKind::Joined | EventKind::Resumed { .. } | EventKind::Back { .. } => State::Online,
         EventKind::Late { .. } => State::Late,
         EventKind::Gone { departure, .. } if departure.reason.is_failure() => State::TimedOut,
+        EventKind::NotBack { lost, .. } if lost.count > 0 => State::TimedOut,
+        EventKind::NotBack { .. } => State::Offline,
         EventKind::Gone { .. } => State::Left,
         EventKind::Refused { .. }
         | EventKind::Conflict { .. }

@@ -230,7 +230,10 @@ pub(super) fn strip(model: &Model, row: &RowView, width: usize) -> String {
 fn countdown(model: &Model, row: &RowView, width: usize, screen: usize, pen: &mut Pen<'_>) {
     let role = role(model, row);
     if let Some(text) = fate(model, row) {
-        if screen < NARROW {
+        let brief = text.split_once(':').filter(|_| screen < NARROW || cells(&text) > width);
+        if let (State::Offline, Some((expected, _))) = (row.state, brief) {
+            pen.cell(expected, width, role);
+        } else if screen < NARROW {
             // The first two words say it: `down 14s`, `left: quit`; and in a pinch the second one does.
             let short: Vec<&str> = text.split(' ').take(2).skip(usize::from(screen < TIGHT)).collect();
             pen.cell_right(short.join(" ").trim_end_matches(':'), width, role);
@@ -274,6 +277,13 @@ pub(super) fn fate(model: &Model, row: &RowView) -> Option<String> {
         (State::TimedOut, None) => Some("down".to_owned()),
         (State::Left, Some((_, departure))) => Some(departure.to_string()),
         (State::Left, None) => Some("left".to_owned()),
-        (State::Offline, _) => Some("not seen since start".to_owned()),
+        (State::Offline, None) if row.last_seen.is_some() => {
+            Some("expected: here before the restart".to_owned())
+        }
+        (State::Offline, Some((_, departure))) if departure.detail.is_empty() => {
+            Some(format!("expected: {}", departure.reason))
+        }
+        (State::Offline, Some((_, departure))) => Some(format!("expected: {}", departure.detail)),
+        (State::Offline, None) => Some("not seen since start".to_owned()),
     }
 }
