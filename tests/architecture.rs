@@ -20,14 +20,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["protocol", "presence", "net"]),
     ("client", &["protocol", "presence", "net"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),
-    ("swarm", BELOW_APP),
+    ("swarm", &["presence", "net", "protocol"]),
     ("app", EVERYTHING),
     ("main", EVERYTHING),
 ];
-
-/// What a tool that plays a whole fleet may use.
-const BELOW_APP: &[&str] =
-    &["presence", "net", "protocol", "config", "telemetry", "tui", "cli", "server", "client"];
 
 /// What the wiring may use.
 const EVERYTHING: &[&str] = &[
