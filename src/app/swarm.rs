@@ -2,8 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -226,16 +226,16 @@ impl Teller {
 
 fn progress_line(now: &Progress, clients: usize) -> String {
     let (online, clients) = (grouped(now.online), grouped(clients as u64));
-    let mut line = format!("{}  {online} of {clients} online", brief(now.elapsed));
+    let mut parts = vec![format!("{}  {online} of {clients} online", brief(now.elapsed))];
     if now.not_let_in > 0 {
-        line.push_str(&format!(", {} not let in", grouped(now.not_let_in)));
+        parts.push(format!("{} not let in", grouped(now.not_let_in)));
     }
     if now.lost > 0 {
-        line.push_str(&format!(", {} lost", grouped(now.lost)));
+        parts.push(format!("{} lost", grouped(now.lost)));
     }
     if now.pongs > 0 {
         let (p50, p99) = now.pong_us;
-        line.push_str(&format!(", {} pongs: p50 {}, p99 {}", grouped(now.pongs), fine(p50), fine(p99)));
+        parts.push(format!("{} pongs: p50 {}, p99 {}", grouped(now.pongs), fine(p50), fine(p99)));
     }
-    line
+    parts.join(", ")
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::Shared;
 use super::ear::Ear;
@@ -27,7 +27,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long the server may take to let a client in, once it is connected.
 const REGISTER_MAX: Duration = Duration::from_secs(10);
 /// How long a server may take to close after a goodbye; so a swarm that is asked to stop is over within a second.
-const CLOSE_MAX: Duration = Duration::from_millis(800);
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+/// How long it may take to let in whoever has asked when the swarm ends: gone without a goodbye it would be lost.
+const LAST_WELCOME_MAX: Duration = Duration::from_millis(300);
 
 /// Keeps one place of the swarm occupied until the swarm ends, or whoever is in it is gone for good.
 pub(super) async fn occupy(shared: Arc<Shared>, place: usize) {
@@ -61,26 +63,22 @@ async fn enter(shared: &Arc<Shared>, place: usize, life: u64) -> Option<Client> 
         shared.tally().refused(Refusal::TooLate, None);
         return None;
     };
-    let outcome = leave.run_until_cancelled(try_to_enter(shared, place, life)).await;
+    let outcome = try_to_enter(shared, place, life).await;
     drop(turn);
-    let (refusal, words) = match outcome {
-        Some(Ok(client)) => return Some(client),
-        Some(Err(refusal)) => refusal,
-        None => (Refusal::TooLate, None),
-    };
-    shared.tally().refused(refusal, words.as_deref());
-    None
+    outcome.map_err(|(refusal, words)| shared.tally().refused(refusal, words.as_deref())).ok()
 }
 
 type Refused = (Refusal, Option<String>);
 
 async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<Client, Refused> {
     let began = Instant::now();
-    let connecting = shared.source.connect(shared.server, place.wrapping_add(usize::try_from(life).unwrap_or(0)));
-    let stream = timeout(CONNECT_MAX, connecting)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|error| failed(&error))?;
+    let connecting =
+        shared.source.connect(shared.server, place.wrapping_add(usize::try_from(life).unwrap_or(0)));
+    let Some(connected) = shared.leave.run_until_cancelled(timeout(CONNECT_MAX, connecting)).await else {
+        return Err((Refusal::TooLate, None));
+    };
+    let connected = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = connected.map_err(|error| failed(&error))?;
     shared.tally().connect.record(began.elapsed());
     let register = register(shared, &stream, place, life).map_err(|error| failed(&error))?;
     let mut client = Client {
@@ -93,22 +91,31 @@ async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<C
         freezes: shared.plan.is_frozen(place),
     };
     client.talk.greet(register, Instant::now(), &mut client.unsent);
-    match timeout(REGISTER_MAX, client.until_registered()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(refused)) => return Err(refused),
-        Err(_) => {
-            let why = match shared.plan.dialect {
-                Dialect::Presence => "no welcome came: a base server? (try --dialect base)",
-                Dialect::Base => "no answer came",
-            };
-            return Err((Refusal::Failed(why.to_owned()), None));
-        }
+    tokio::select! {
+        biased;
+        registered = client.until_registered() => registered?,
+        () = sleep(REGISTER_MAX) => return Err((Refusal::Failed(no_answer(shared.plan.dialect)), None)),
+        () = last_welcome(shared) => return Err((Refusal::TooLate, None)),
     }
     shared.tally().registered(began.elapsed());
     if let Some(at) = shared.plan.leaves_at(place, shared.began.elapsed()) {
         client.talk.make_room_at(shared.began + at);
     }
     Ok(client)
+}
+
+/// Waits until the swarm ends, and a little longer.
+async fn last_welcome(shared: &Shared) {
+    shared.leave.cancelled().await;
+    sleep(LAST_WELCOME_MAX).await;
+}
+
+fn no_answer(dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Presence => "no welcome came: a base server? (try --dialect base)",
+        Dialect::Base => "no answer came",
+    }
+    .to_owned()
 }
 
 fn failed(error: &io::Error) -> Refused {
@@ -127,7 +134,8 @@ fn seeded(seed: u32, place: usize, life: u64) -> Rng {
 /// Returns the first line of a client; whoever replaces another is somebody else.
 fn register(shared: &Shared, stream: &TcpStream, place: usize, life: u64) -> io::Result<Register> {
     let local = stream.local_addr()?;
-    let claim = Register { client_ip: local.ip().to_string(), client_port: local.port(), ..Register::default() };
+    let claim =
+        Register { client_ip: local.ip().to_string(), client_port: local.port(), ..Register::default() };
     if shared.plan.dialect == Dialect::Base {
         return Ok(claim);
     }
@@ -254,12 +262,13 @@ impl Client {
         let mut tally = shared.tally();
         tally.bytes_in += bytes.len() as u64;
         ear.take(bytes, |line| match talk.hear(line, now, unsent) {
-            Heard::Nothing => {}
             Heard::Pong(rtt) => {
                 tally.pongs += 1;
-                rtt.into_iter().for_each(|rtt| tally.pong.record(rtt));
+                if let Some(rtt) = rtt {
+                    tally.pong.record(rtt);
+                }
             }
-            Heard::Welcome(Some(welcome)) if tally.told.is_none() => {
+            Heard::Welcome(welcome) if tally.told.is_none() => {
                 tally.told = Some(Told {
                     name: welcome.server.name,
                     version: welcome.server.version,
@@ -267,7 +276,7 @@ impl Client {
                     timeout: Duration::from_millis(welcome.timeout_ms),
                 });
             }
-            Heard::Welcome(_) => {}
+            Heard::Nothing | Heard::Welcome(_) => {}
             Heard::Error(error) => *refused = Some((error.code, error.message)),
             Heard::Unreadable => tally.unreadable += 1,
         });

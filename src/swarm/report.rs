@@ -20,6 +20,9 @@ pub struct Report {
     pub told: Option<Told>,
     /// `presence` or `base`.
     pub dialect: &'static str,
+    /// How often each pinged; absent where they went by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u64>,
     /// What the clients were made from.
     pub seed: u32,
     /// How long it ran, the goodbyes not counted.
@@ -167,6 +170,7 @@ impl Report {
                 timeout_ms: ms(told.timeout),
             }),
             dialect: plan.dialect.word(),
+            interval_ms: plan.interval.map(ms),
             seed: plan.seed,
             elapsed_ms: ms(elapsed),
             clients: Clients {
@@ -269,7 +273,10 @@ impl Report {
             let (interval, timeout) = (span(told.interval_ms), span(told.timeout_ms));
             format!("server {:?} {}, interval {interval}, timeout {timeout}\n", told.name, told.version)
         });
-        format!("{asked} clients at {server} for {span} (dialect {dialect}, seed {seed})\n{told}\n")
+        let own = self
+            .interval_ms
+            .map_or_else(String::new, |ms| format!(", a ping every {}", brief(Duration::from_millis(ms))));
+        format!("{asked} clients at {server} for {span} (dialect {dialect}{own}, seed {seed})\n{told}\n")
     }
 
     fn how_fast(&self) -> String {
@@ -283,26 +290,32 @@ impl Report {
         }
     }
 
+    /// Writes the table of spans, without lines for what never happened.
     fn spreads(&self, text: &mut String) {
-        let heads = ["count", "p50", "p90", "p99", "p99.9", "max"];
-        let _ = write!(text, "\n  {:<20}{:>13}", "", heads[0]); // a String takes everything
-        heads[1..].iter().for_each(|head| text.push_str(&format!("{head:>10}")));
-        text.push('\n');
-        for (word, spread) in [
+        let mut spreads = vec![
             ("connect", &self.connect_us),
             ("register", &self.register_us),
             ("pong", &self.pong_us),
             ("timeout, late by", &self.timeout_late_us),
             ("own lag", &self.own_lag_us),
-        ] {
-            if spread.count == 0 {
-                continue;
-            }
-            let _ = write!(text, "  {word:<20}{:>13}", grouped(spread.count)); // Likewise.
-            for us in [spread.p50, spread.p90, spread.p99, spread.p999, spread.max] {
-                text.push_str(&format!("{:>10}", fine(us)));
+        ];
+        spreads.retain(|(_, spread)| spread.count > 0);
+        if spreads.is_empty() {
+            return;
+        }
+        text.push('\n');
+        let mut line = |word: &str, cells: [String; 6]| {
+            let [count, spans @ ..] = cells;
+            let _ = write!(text, "  {word:<20}{count:>13}"); // a String takes everything
+            for span in spans {
+                let _ = write!(text, "{span:>10}"); // Likewise.
             }
             text.push('\n');
+        };
+        line("", ["count", "p50", "p90", "p99", "p99.9", "max"].map(str::to_owned));
+        for (word, it) in spreads {
+            let [p50, p90, p99, p999, max] = [it.p50, it.p90, it.p99, it.p999, it.max].map(fine);
+            line(word, [grouped(it.count), p50, p90, p99, p999, max]);
         }
     }
 }
@@ -367,112 +380,4 @@ fn per_second(count: u64, span: Duration) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::plan::tests::ASKED;
-    use super::super::plan::{Asked, Plan};
-    use super::super::tally::{Fate, Refusal};
-    use super::*;
-    use crate::protocol::ErrorCode;
-
-    fn report() -> Report {
-        let millis = Duration::from_millis;
-        let mut tally = Tally::new(6).unwrap();
-        tally.begun = 13;
-        for n in 0..10 {
-            tally.registered(millis(n));
-        }
-        for fate in [
-            Fate::Stayed,
-            Fate::Stayed,
-            Fate::Replaced,
-            Fate::Drained,
-            Fate::FrozenOut { late: Some(millis(12)) },
-            Fate::FrozenOut { late: None },
-            Fate::WronglyTimedOut,
-            Fate::Starved,
-            Fate::Cut(ErrorCode::Kicked),
-            Fate::Lost,
-        ] {
-            tally.ended(&fate, 1);
-        }
-        tally.refused(Refusal::Told(ErrorCode::Full), Some("6 of 6 clients"));
-        tally.refused(Refusal::Failed("connection refused".to_owned()), None);
-        tally.refused(Refusal::TooLate, None);
-        tally.settled = Some(millis(4_000));
-        tally.full = tally.settled;
-        (tally.pings, tally.pongs) = (1_234_568, 1_234_567);
-        for us in 1..=1_000 {
-            tally.pong.record(Duration::from_micros(us));
-        }
-        Report::new(&Plan::new(&Asked { clients: 6, ..ASKED }).unwrap(), &tally, millis(10_000))
-    }
-
-    #[test]
-    fn every_client_has_one_fate() {
-        let report = report();
-        let c = &report.clients;
-        assert_eq!(c.begun, c.registered + total(&c.refused) + total(&c.failed) + c.too_late);
-        let fates = [
-            c.stayed,
-            c.replaced,
-            c.drained,
-            c.frozen_timed_out,
-            c.wrongly_timed_out,
-            c.late_and_timed_out,
-            total(&c.cut),
-            c.lost,
-        ];
-        assert_eq!(c.registered, fates.iter().sum::<u64>());
-        assert!(report.is_full());
-    }
-
-    #[test]
-    fn rates_and_percentiles_are_what_was_counted() {
-        let report = report();
-        assert_eq!((report.traffic.pongs_per_s, report.clients.registered_per_s), (123_456.7, Some(1.5)));
-        let Spread { count, min, mean, p50, p90, p99, p999, max } = report.pong_us;
-        assert_eq!((count, min, p50, p90, p99, p999, max), (1_000, 1, 500, 900, 990, 999, 1_000));
-        assert!((mean - 500.5).abs() < 0.11, "{mean}");
-        assert_eq!(report.timeout_late_us.count, 1);
-        assert_eq!(report.connect_us, Spread::default());
-    }
-
-    #[test]
-    fn people_read_it_in_columns_and_programs_as_json() {
-        let report = report();
-        let text = report.text();
-        for words in [
-            "6 clients at hq:8080 for 10s (dialect presence, seed 1)",
-            "all 6 online after 4s, 2 a second",
-            "TIMED OUT WRONGLY               1   they had spoken in time",
-            "refused                         1   1 full",
-            "pongs                   1,234,567   123456.7 a second",
-            "pong                        1,000     500us     900us     990us     999us    1.00ms",
-        ] {
-            assert!(text.contains(words), "{words}\n{text}");
-        }
-        assert!(!text.lines().any(|line| line.ends_with(' ')));
-        let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
-        assert_eq!(json["clients"]["cut"]["kicked"], 1);
-        assert_eq!(json["pong_us"]["p99"], 990);
-        assert_eq!(json["told"], serde_json::Value::Null);
-    }
-
-    #[test]
-    fn spans_keep_three_digits() {
-        for (us, text) in [
-            (0, "0us"),
-            (999, "999us"),
-            (1_000, "1.00ms"),
-            (1_236, "1.24ms"),
-            (41_249, "41.2ms"),
-            (412_499, "412ms"),
-            (3_050_000, "3.05s"),
-            (75_000_000, "75.0s"),
-            (3_600_000_000, "3600s"),
-        ] {
-            assert_eq!(fine(us), text);
-        }
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-    }
-}
+mod tests;

@@ -203,7 +203,9 @@ impl Tally {
             Fate::Drained => self.drained += 1,
             Fate::FrozenOut { late } => {
                 self.frozen_out += 1;
-                late.iter().for_each(|&late| self.lateness.record(late));
+                if let Some(late) = late {
+                    self.lateness.record(*late);
+                }
             }
             Fate::WronglyTimedOut => self.wrongly_timed_out += 1,
             Fate::Starved => self.starved += 1,
