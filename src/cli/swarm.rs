@@ -29,7 +29,7 @@ pub struct SwarmArgs {
     /// Ask for the roster, as `join` does: the server then tells everybody who comes and goes
     #[arg(long)]
     pub roster: bool,
-    /// The server's timeout, to measure frozen clients by [default: what the server says; a base server does not]
+    /// The server's timeout, for --dialect base with --freeze: a base server does not tell it
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<String>,
     /// When to stop, counted from the start [default: at Ctrl-C]

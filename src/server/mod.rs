@@ -4,7 +4,8 @@ mod answers;
 mod fanout;
 mod handle;
 mod hub;
-mod lines;
+#[doc(hidden)] // Public for the benches alone.
+pub mod lines;
 mod link;
 pub mod listener;
 mod rules;

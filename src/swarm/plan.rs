@@ -77,7 +77,7 @@ pub struct Plan {
     pub rate: f64,
     /// How often each pings; `None` for as often as the server asks.
     pub interval: Option<Duration>,
-    /// The server's timeout, if it was given.
+    /// The server's timeout; only given for a base server, which does not tell it.
     pub timeout: Option<Duration>,
     /// How many fall silent once all have connected.
     pub freeze: usize,
@@ -146,6 +146,9 @@ pub enum PlanError {
     /// The base protocol has no roster to ask for.
     #[error("--roster needs --dialect presence: base clients get lists without asking")]
     BaseRoster,
+    /// A v1 server tells its timeout, so it is not to be told.
+    #[error("--timeout needs --dialect base: other servers tell their timeout themselves")]
+    TimeoutIsTold,
 }
 
 impl Plan {
@@ -174,6 +177,9 @@ impl Plan {
         }
         if asked.roster && asked.dialect == Dialect::Base {
             return Err(PlanError::BaseRoster);
+        }
+        if asked.timeout.is_some() && asked.dialect == Dialect::Presence {
+            return Err(PlanError::TimeoutIsTold);
         }
         let interval = asked
             .interval
@@ -312,7 +318,8 @@ pub(super) mod tests {
             (Asked { interval: Some("50ms"), ..ASKED }, "100ms to 1h"),
             (Asked { interval: Some("soon"), ..ASKED }, "not a duration"),
             (Asked { duration: Some("0"), ..ASKED }, "--duration"),
-            (Asked { timeout: Some("9d"), ..ASKED }, "--timeout"),
+            (Asked { timeout: Some("9d"), dialect: Dialect::Base, ..ASKED }, "100ms to 1d"),
+            (Asked { timeout: Some("9s"), ..ASKED }, "--timeout needs --dialect base"),
             (Asked { roster: true, dialect: Dialect::Base, ..ASKED }, "--dialect presence"),
         ] {
             let error = Plan::new(&asked).unwrap_err().to_string();
