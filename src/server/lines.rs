@@ -18,6 +18,7 @@ const PAGE_ENTRIES_MAX: usize = 500;
 const PAGE_FRAME_BYTES: usize = 128;
 
 /// Writes the whole list for base clients: everybody who is here, in the order they joined.
+#[must_use]
 pub fn base_list(registry: &Registry) -> Bytes {
     let mut line = b"{\"type\":\"client_list\",\"clients\":[".to_vec();
     for (at, live) in registry.live_rows().enumerate() {
@@ -31,6 +32,7 @@ pub fn base_list(registry: &Registry) -> Bytes {
 }
 
 /// Writes a roster entry.
+#[must_use]
 pub fn entry(now: Instant, live: &LiveRow<'_>) -> Vec<u8> {
     let profile = &live.row.profile;
     let tags = profile.tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
@@ -51,6 +53,7 @@ pub fn entry(now: Instant, live: &LiveRow<'_>) -> Vec<u8> {
 }
 
 /// Writes departures, one by one.
+#[must_use]
 pub fn encoded(parted: &[Parted]) -> Vec<Vec<u8>> {
     let one = |parted| {
         let mut out = Vec::with_capacity(64);
@@ -90,6 +93,7 @@ pub struct Cursor {
 }
 
 /// Writes a page of the roster; returns where the next one begins, if there is more.
+#[must_use]
 pub fn page(now: Instant, registry: &Registry, cursor: Cursor, rev: u64) -> (Bytes, Option<Cursor>) {
     let mut line = b"{\"type\":\"client_list\",\"clients\":[".to_vec();
     let (mut taken, mut last, mut more) = (0, cursor.after, false);

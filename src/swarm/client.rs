@@ -35,8 +35,7 @@ const LAST_WELCOME_MAX: Duration = Duration::from_millis(300);
 pub(super) async fn occupy(shared: Arc<Shared>, place: usize) {
     let mut life = 0;
     loop {
-        // On the heap, and gone once it is in: what is alive for long is small.
-        let entered = Box::pin(enter(&shared, place, life)).await;
+        let entered = enter(&shared, place, life).await;
         if life == 0 {
             shared.settle();
         }
@@ -45,7 +44,7 @@ pub(super) async fn occupy(shared: Arc<Shared>, place: usize) {
         let goes_on = fate == Fate::Replaced;
         shared.tally().ended(&fate, client.talk.pings());
         if matches!(fate, Fate::Stayed | Fate::Replaced | Fate::Drained) {
-            Box::pin(client.part()).await;
+            client.part().await;
         }
         if !goes_on {
             return;
@@ -55,7 +54,7 @@ pub(super) async fn occupy(shared: Arc<Shared>, place: usize) {
 }
 
 /// Waits for its turn, connects and registers; what came of that is counted here.
-async fn enter(shared: &Arc<Shared>, place: usize, life: u64) -> Option<Client> {
+async fn enter(shared: &Arc<Shared>, place: usize, life: u64) -> Option<Box<Client>> {
     let leave = shared.leave.clone();
     let turn = leave.run_until_cancelled(shared.turn()).await;
     shared.tally().begun += 1;
@@ -63,14 +62,15 @@ async fn enter(shared: &Arc<Shared>, place: usize, life: u64) -> Option<Client> 
         shared.tally().refused(Refusal::TooLate, None);
         return None;
     };
-    let outcome = try_to_enter(shared, place, life).await;
+    // On the heap, and gone once it is in: who waits for its turn and who is in for long is small.
+    let outcome = Box::pin(try_to_enter(shared, place, life)).await;
     drop(turn);
     outcome.map_err(|(refusal, words)| shared.tally().refused(refusal, words.as_deref())).ok()
 }
 
 type Refused = (Refusal, Option<String>);
 
-async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<Client, Refused> {
+async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<Box<Client>, Refused> {
     let began = Instant::now();
     let connecting =
         shared.source.connect(shared.server, place.wrapping_add(usize::try_from(life).unwrap_or(0)));
@@ -81,7 +81,7 @@ async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<C
     let stream = connected.map_err(|error| failed(&error))?;
     shared.tally().connect.record(began.elapsed());
     let register = register(shared, &stream, place, life).map_err(|error| failed(&error))?;
-    let mut client = Client {
+    let mut client = Box::new(Client {
         shared: shared.clone(),
         stream,
         ear: Ear::default(),
@@ -89,7 +89,7 @@ async fn try_to_enter(shared: &Arc<Shared>, place: usize, life: u64) -> Result<C
         unsent: Vec::new(),
         refused: None,
         freezes: shared.plan.is_frozen(place),
-    };
+    });
     client.talk.greet(register, Instant::now(), &mut client.unsent);
     tokio::select! {
         biased;
@@ -227,7 +227,7 @@ impl Client {
     }
 
     /// Has its goodbye taken and waits until the server has closed, so that its place there is free.
-    async fn part(mut self) {
+    async fn part(mut self: Box<Self>) {
         let patience = Instant::now() + CLOSE_MAX;
         if self.shared.plan.dialect == Dialect::Presence {
             while let Ok(Ok(())) = timeout_at(patience, poll_fn(|cx| self.poll(cx))).await {}
@@ -295,5 +295,20 @@ impl Client {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::tests::ASKED;
+    use super::super::{Plan, Swarm};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_small() {
+        let plan = Plan::new(&ASKED).unwrap();
+        let swarm = Swarm::start(plan, "127.0.0.1:1".parse().unwrap()).unwrap();
+        let client = size_of_val(&occupy(swarm.shared.clone(), 0)) + size_of::<Client>();
+        assert!(client <= 1_024, "{client} B: what is rare belongs on the heap");
     }
 }
