@@ -79,7 +79,7 @@ fn wire(c: &mut Criterion) {
     });
     group.bench_function("decode a ping", |b| b.iter(|| ClientMessage::decode(black_box(PING)).unwrap()));
     group.bench_function("decode a register", |b| {
-        b.iter(|| ClientMessage::decode(black_box(REGISTER)).unwrap())
+        b.iter(|| ClientMessage::decode(black_box(REGISTER)).unwrap());
     });
     group.bench_function("encode a pong", |b| {
         b.iter_batched(
