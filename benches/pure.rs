@@ -144,7 +144,7 @@ fn sweeps(c: &mut Criterion) {
     let start = now();
     let mut group = c.benchmark_group("sweep");
     group.sample_size(20);
-    for n in [MANY, VERY_MANY] {
+    for n in [1_000, MANY, VERY_MANY] {
         let (mut registry, pulses) = crowd(n, start);
         group.throughput(Throughput::Elements(n));
         let later = start + Duration::from_secs(10);

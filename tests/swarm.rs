@@ -158,6 +158,29 @@ fn it_can_be_stopped_at_any_time_and_nobody_is_lost_by_that() {
 }
 
 #[test]
+fn settings_that_change_meanwhile_are_followed_at_once() {
+    let home = Home::new();
+    let settings = |interval, timeout| {
+        home.config(&format!("[server]\nheartbeat_interval = {interval}\nconnection_timeout = {timeout}\n"));
+    };
+    settings("60", "120");
+    let mut server = home.serve("--headless --json");
+    let mut swarm = home.command(&format!("swarm {} -n 10 --duration 2500ms --json", server.addr()));
+    let swarm = std::thread::spawn(move || Ran::of(&mut swarm));
+    for _ in 0..10 {
+        server.event("registered");
+    }
+    settings("0.2", "1");
+    server.signal(Signal::HUP);
+    let ran = swarm.join().unwrap();
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_adds_up(&report);
+    // At a ping a minute hardly any of them would have pinged yet, and none would have lived to the end.
+    assert_eq!((ran.code, &report["clients"]["stayed"]), (Some(0), &10.into()), "{report}");
+    assert!(count(&report["traffic"]["pongs"]) >= 20, "{report}");
+}
+
+#[test]
 fn a_server_that_stops_asks_the_swarm_to_leave_and_it_does() {
     let home = Home::new();
     let mut server = home.serve(FAST);
