@@ -8,6 +8,7 @@ mod memory;
 mod running;
 mod serve;
 mod signals;
+mod swarm;
 
 use std::io::Write;
 
@@ -41,6 +42,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     let command = &cli.command;
     match command {
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
+        Command::Swarm(args) => return swarm::swarm(args, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -68,7 +70,9 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
-        Command::Config(_) | Command::Completions(_) => print(out, config.print().as_bytes())?,
+        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) => {
+            print(out, config.print().as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -4,12 +4,15 @@
 //! setting, so that a bad value is refused in the same words wherever it
 //! comes from.
 
+mod swarm;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
+pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
 pub const BINARY: &str = "presence-tui";
@@ -57,6 +60,12 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui demo\n  presence-tui demo 200\n  presence-tui demo 8 --headless\n\nAll of it is in this one process, on a port of this machine only. The first line says which:\n`presence-tui join 127.0.0.1:PORT` in another terminal makes you one of them."
     )]
     Demo(DemoArgs),
+    /// Put a server to the test with many clients, and report how they fared
+    #[command(
+        allow_negative_numbers = true,
+        after_help = "Examples:\n  presence-tui swarm 127.0.0.1 -n 1000 --duration 60s\n  presence-tui swarm hq.example.com:9000 -n 5000 --rate 500 --churn 10\n  presence-tui swarm 127.0.0.1 -n 2000 --freeze 500 --duration 5m --json >report.json\n\nThe server must allow as many: serve --max-clients N, and files for them (ulimit -n).\nWatch \"own lag\" in the report: where it is as long as what is measured, this end is the slow one."
+    )]
+    Swarm(SwarmArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -214,7 +223,7 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Config(_) | Self::Completions(_) => Vec::new(),
+            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
         }
     }
 
@@ -225,7 +234,7 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Config(_) | Self::Completions(_) => Role::Show,
+            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -238,7 +247,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Demo(_) | Self::Completions(_) => None,
+            Self::Demo(_) | Self::Swarm(_) | Self::Completions(_) => None,
         }
     }
 }
@@ -445,6 +454,10 @@ mod tests {
             "presence-tui demo 5001",
             "presence-tui demo many",
             "presence-tui demo 8 --seed x",
+            "presence-tui swarm",
+            "presence-tui swarm hq -n -3",
+            "presence-tui swarm hq --dialect klingon",
+            "presence-tui swarm hq --closed-loop --freeze 1",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -8,6 +8,7 @@
 //! - [`protocol`]: bytes to messages and back; what a peer writes is made harmless here.
 //! - [`server`]: a listener, a session per connection, one hub that owns the truth.
 //! - [`client`]: one connection, kept up for ever.
+//! - [`swarm`]: many small clients that put a server to the test.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
 //! - [`clock`]: notices that this process did not run.
 //! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
@@ -28,5 +29,6 @@ pub mod net;
 pub mod presence;
 pub mod protocol;
 pub mod server;
+pub mod swarm;
 pub mod telemetry;
 pub mod tui;

@@ -22,24 +22,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("server", &["protocol", "presence", "net", "clock"]),
     ("client", &["protocol", "presence", "net", "files"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),
-    ("swarm", BELOW_APP),
+    ("swarm", &["presence", "net", "protocol"]),
     ("app", EVERYTHING),
     ("main", EVERYTHING),
-];
-
-/// What a tool that plays a whole fleet may use.
-const BELOW_APP: &[&str] = &[
-    "presence",
-    "net",
-    "clock",
-    "files",
-    "protocol",
-    "config",
-    "telemetry",
-    "tui",
-    "cli",
-    "server",
-    "client",
 ];
 
 /// What the wiring may use.

@@ -26,13 +26,26 @@ pub struct Served {
 
 impl Served {
     pub fn start(args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_presence-tui"))
-            .args(["serve", "--headless", "--host", "127.0.0.1", "--port", "0", "--max-clients", "100000"])
-            .args(args)
-            .env("XDG_STATE_HOME", std::env::temp_dir().join("presence-tui-bench"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::of(
+            Command::new(env!("CARGO_BIN_EXE_presence-tui"))
+                .args([
+                    "serve",
+                    "--headless",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    "0",
+                    "--max-clients",
+                    "100000",
+                ])
+                .args(args)
+                .env("XDG_STATE_HOME", std::env::temp_dir().join("presence-tui-bench")),
+        )
+    }
+
+    /// Starts any server whose first line says where it listens.
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         let addr = first.strip_prefix("listening on ").expect("the first line says where").parse().unwrap();

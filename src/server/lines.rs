@@ -18,7 +18,8 @@ const PAGE_ENTRIES_MAX: usize = 500;
 const PAGE_FRAME_BYTES: usize = 128;
 
 /// Writes the whole list for base clients: everybody who is here, in the order they joined.
-pub(crate) fn base_list(registry: &Registry) -> Bytes {
+#[must_use]
+pub fn base_list(registry: &Registry) -> Bytes {
     let mut line = b"{\"type\":\"client_list\",\"clients\":[".to_vec();
     for (at, live) in registry.live_rows().enumerate() {
         if at > 0 {
@@ -31,7 +32,8 @@ pub(crate) fn base_list(registry: &Registry) -> Bytes {
 }
 
 /// Writes a roster entry.
-pub(crate) fn entry(now: Instant, live: &LiveRow<'_>) -> Vec<u8> {
+#[must_use]
+pub fn entry(now: Instant, live: &LiveRow<'_>) -> Vec<u8> {
     let profile = &live.row.profile;
     let tags = profile.tags.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
     let entry = Entry {
@@ -51,7 +53,8 @@ pub(crate) fn entry(now: Instant, live: &LiveRow<'_>) -> Vec<u8> {
 }
 
 /// Writes departures, one by one.
-pub(crate) fn encoded(parted: &[Parted]) -> Vec<Vec<u8>> {
+#[must_use]
+pub fn encoded(parted: &[Parted]) -> Vec<Vec<u8>> {
     let one = |parted| {
         let mut out = Vec::with_capacity(64);
         write(&mut out, parted);
@@ -61,7 +64,7 @@ pub(crate) fn encoded(parted: &[Parted]) -> Vec<Vec<u8>> {
 }
 
 /// Joins entries into as many lines as their size asks for, each a revision of its own.
-pub(crate) fn paged(kind: &str, rev: &mut u64, entries: Vec<Vec<u8>>) -> Vec<(u64, Bytes)> {
+pub fn paged(kind: &str, rev: &mut u64, entries: Vec<Vec<u8>>) -> Vec<(u64, Bytes)> {
     let mut lines = Vec::new();
     let mut entries = entries.into_iter().peekable();
     while entries.peek().is_some() {
@@ -80,7 +83,7 @@ pub(crate) fn paged(kind: &str, rev: &mut u64, entries: Vec<Vec<u8>>) -> Vec<(u6
 
 /// Where the next page of a snapshot begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Cursor {
+pub struct Cursor {
     /// The page's number.
     page: u32,
     /// The revision all pages of this snapshot go by; later batches apply on top of the last one.
@@ -90,7 +93,8 @@ pub(crate) struct Cursor {
 }
 
 /// Writes a page of the roster; returns where the next one begins, if there is more.
-pub(crate) fn page(now: Instant, registry: &Registry, cursor: Cursor, rev: u64) -> (Bytes, Option<Cursor>) {
+#[must_use]
+pub fn page(now: Instant, registry: &Registry, cursor: Cursor, rev: u64) -> (Bytes, Option<Cursor>) {
     let mut line = b"{\"type\":\"client_list\",\"clients\":[".to_vec();
     let (mut taken, mut last, mut more) = (0, cursor.after, false);
     for (conn, live) in registry.live_rows_after(cursor.after) {

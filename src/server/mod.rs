@@ -5,7 +5,8 @@ mod fanout;
 mod handle;
 mod hub;
 mod ledger;
-mod lines;
+#[doc(hidden)] // Public for the benches alone.
+pub mod lines;
 mod link;
 pub mod listener;
 mod roll;
