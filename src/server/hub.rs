@@ -174,12 +174,13 @@ impl Hub {
                 self.registry.update(now, conn, Some(claim), profile);
             }
             ToHub::Update(conn, update) => self.update(now, conn, *update),
-            ToHub::Woke(conn) => self.registry.woke(now, conn),
+            ToHub::Woke(conn) => {
+                self.registry.woke(now, conn);
+                self.judge_soon(now);
+            }
             ToHub::Followed(conn) => {
                 self.registry.followed(conn);
-                // Its deadline may be nearer now than anybody has reckoned with.
-                let settings = self.registry.settings();
-                self.judge_by(now + settings.late_after().min(settings.timeout()));
+                self.judge_soon(now);
                 self.screen.touch();
             }
             ToHub::Closed(conn, departure) => {
@@ -218,8 +219,7 @@ impl Hub {
             let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
             self.fanout.kick(replaced, by);
         }
-        let settings = self.registry.settings();
-        self.judge_by(now + settings.late_after().min(settings.timeout()));
+        self.judge_soon(now);
         let conn = admission.conn;
         let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
@@ -321,6 +321,12 @@ impl Hub {
         if self.registry.depart(now, conn, departure) {
             self.judge_by(now + self.registry.limits().retention);
         }
+    }
+
+    /// Makes sure that somebody who was heard now is late in time: that may be sooner than anybody reckoned with.
+    fn judge_soon(&mut self, now: Instant) {
+        let settings = self.registry.settings();
+        self.judge_by(now + settings.late_after().min(settings.timeout()));
     }
 
     /// Makes sure that the next look at everybody's silence is no later than this.
