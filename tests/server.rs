@@ -262,6 +262,33 @@ async fn the_roster_comes_in_pages_then_as_diffs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_snapshot_taken_inside_a_window_keeps_no_ghost_of_who_goes_before_its_end() {
+    let mut lab = Lab::new();
+    let (_first, _) = lab.v1(r#""id":"w1","want":["roster"],"#).await;
+    let (brief, _) = lab.v1(r#""id":"brief","#).await;
+    let (mut second, _) = lab.v1(r#""id":"w2","want":["roster"],"#).await;
+    let listed = second.hear_type("client_list").await;
+    assert!(listed["clients"].as_array().unwrap().iter().any(|entry| entry["id"] == "brief"), "{listed}");
+    drop(brief);
+    assert_eq!(second.hear_type("client_left").await["clients"][0]["id"], "brief");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_back_is_late_again_in_time() {
+    let mut lab = Lab::new();
+    lab.server.remote().command(Command::Set(Settings::new(secs(10), secs(600)).unwrap(), Origin::Key)).await;
+    let mut peer = lab.legacy().await;
+    for word in ["settings", "registered", "late"] {
+        assert_eq!(lab.word().await, word);
+    }
+    peer.say("").await;
+    assert_eq!(lab.word().await, "back");
+    let heard = Instant::now();
+    assert_eq!(lab.word().await, "late");
+    assert!((15_000..=15_010).contains(&heard.elapsed().as_millis()), "{:?}", heard.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gap_is_repaired_with_what_was_missed_or_from_the_beginning() {
     let mut lab = Lab::new();
     let (mut watcher, _) = lab.v1(r#""id":"w","want":["roster"],"#).await;

@@ -264,6 +264,8 @@ impl Fanout {
         let (line, next) = lines::page(now, registry, *cursor, self.rev);
         *cursor = next.unwrap_or_default();
         link.push_page(line, next.is_some());
+        // Whoever came since the last batch is on this page; should they go before the next, it must be told.
+        self.changed.values_mut().for_each(|change| change.known = true);
     }
 
     /// Repairs a subscriber's gap after revision `from`: with the batches it missed, or from the beginning.

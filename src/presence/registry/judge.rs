@@ -58,7 +58,7 @@ impl Registry {
                 Some(_) if !overdue => flips.push((conn, State::Online)),
                 _ => {}
             }
-            if live.following == Following::Pinned {
+            if matches!(live.following, Following::Pinned { .. }) {
                 // Its rhythm may come to fit, and nobody will say so: look again.
                 verdict.next = earliest(verdict.next, Some(now + settings.timeout()));
             }

@@ -30,7 +30,10 @@ pub(super) enum Following {
         interval: Duration,
     },
     /// It cannot be told, and keeps what it registered under until its own rhythm fits.
-    Pinned,
+    Pinned {
+        /// When the settings in force came.
+        at: Instant,
+    },
 }
 
 impl Live {
@@ -52,26 +55,32 @@ impl Live {
         let kept = self.terms.longer(new);
         self.following = match self.is_v1 {
             true => Following::Told { at: now, interval },
-            false if pin && kept != new => Following::Pinned,
+            false if pin && kept != new => Following::Pinned { at: now },
             false => Following::Current,
         };
         if self.following == Following::Current {
-            if self.terms.timeout() > new.timeout() {
-                // The plain rule; but what was silent before it does not count.
-                self.not_before = now;
-            }
-            self.terms = new;
+            self.move_to(now, new);
         } else {
             self.terms = kept;
         }
     }
 
+    /// Judges by other settings than before, of which the client was not told.
+    ///
+    /// What it was silent before they came does not count against it, but a
+    /// shorter timeout gives nobody more time than the longer one would have.
+    fn move_to(&mut self, came: Instant, new: Settings) {
+        let spare = self.terms.timeout().saturating_sub(new.timeout());
+        self.not_before = came.min(self.heard() + spare).max(self.not_before);
+        (self.terms, self.following) = (new, Following::Current);
+    }
+
     /// Lets a pinned client go by the settings in force, if its own rhythm fits them twice over.
     pub(super) fn unpin(&mut self, settings: Settings) {
-        if self.following == Following::Pinned
+        if let Following::Pinned { at } = self.following
             && self.pulse.longest_gap().is_some_and(|gap| gap * 2 <= settings.timeout())
         {
-            (self.terms, self.following) = (settings, Following::Current);
+            self.move_to(at, settings);
         }
     }
 }
@@ -115,7 +124,7 @@ impl Registry {
             rollout.of += usize::from(live.is_v1);
             match live.following {
                 Following::Current => rollout.applied += usize::from(live.is_v1),
-                Following::Pinned => rollout.pinned += 1,
+                Following::Pinned { .. } => rollout.pinned += 1,
                 Following::Told { at, interval } => {
                     let lags = now.saturating_duration_since(at) > interval * LAGGING_INTERVALS;
                     rollout.lagging += usize::from(lags);

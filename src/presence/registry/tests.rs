@@ -398,6 +398,39 @@ fn a_legacy_client_is_pinned_until_its_own_rhythm_fits_twice_over() {
 
 /// A thousand healthy clients, a tenth of them of the old kind, while somebody turns both knobs far down.
 #[test]
+fn what_a_pinned_client_was_silent_before_a_shorter_timeout_does_not_count() {
+    let mut lab = Lab::new();
+    let legacy = Newcomer { version: 0, ..lab.newcomer(0, 1) };
+    lab.registry.join(lab.at(0), &legacy).unwrap();
+    for _ in 0..3 {
+        legacy.pulse.beat(secs(1), secs(10));
+    }
+    let short = Settings::new(secs(1), secs(5)).unwrap();
+    lab.registry.set_settings(lab.at(14_000), short, Origin::Key);
+    assert_eq!(lab.sweep(14_000).convicted, [], "its rhythm fits, so it moves, and is silent for 14 s");
+    assert_eq!(lab.sweep(18_999).convicted, []);
+    assert_eq!(lab.sweep(19_000).convicted.len(), 1);
+}
+
+#[test]
+fn a_shorter_timeout_gives_nobody_more_time_than_the_longer_one() {
+    for pin_legacy in [false, true] {
+        let limits =
+            Limits { max_clients: 9, max_per_ip: 0, retention: secs(3_600), pin_legacy, ..Limits::default() };
+        let mut lab = Lab::with(limits);
+        let legacy = Newcomer { version: 0, ..lab.newcomer(0, 1) };
+        lab.registry.join(lab.at(0), &legacy).unwrap();
+        for _ in 0..3 {
+            legacy.pulse.beat(secs(1), secs(10));
+        }
+        let shorter = Settings::new(secs(10), secs(29)).unwrap();
+        lab.registry.set_settings(lab.at(28_000), shorter, Origin::Key);
+        assert_eq!(lab.sweep(29_999).convicted, []);
+        assert_eq!(lab.sweep(30_000).convicted.len(), 1, "30 s were agreed, and are over");
+    }
+}
+
+#[test]
 fn turning_the_knobs_drops_no_healthy_client() {
     for seed in 0..5 {
         let limits =
