@@ -80,7 +80,14 @@ pub(crate) fn refusal(refusal: Refusal) -> Ended {
         Refusal::StaleGeneration => {
             Ended::told(ErrorCode::StaleGen, "a newer connection of this client is here", later())
         }
-        Refusal::InUse { holder } => Ended::told(
+        Refusal::InUse { holder, is_itself: true } => Ended::told(
+            ErrorCode::IdConflict,
+            format!(
+                "an earlier connection of this client, {holder}, is still here; it gives way when it falls silent"
+            ),
+            later(),
+        ),
+        Refusal::InUse { holder, .. } => Ended::told(
             ErrorCode::IdConflict,
             format!("this id is in use by {holder}; choose another id, or wait until that client is gone"),
             None,

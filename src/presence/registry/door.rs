@@ -71,6 +71,8 @@ pub enum Refusal {
     InUse {
         /// Who holds it.
         holder: SocketAddr,
+        /// Whether that is an earlier connection of the same life, as far as can be seen.
+        is_itself: bool,
     },
     /// Two machines keep taking one identity from each other.
     Conflict {

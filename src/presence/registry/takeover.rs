@@ -49,7 +49,10 @@ impl Tenure {
         }
         let proven = newcomer.resume.as_ref().is_some_and(|secret| *secret == self.secret);
         if holder_is_fresh && !proven {
-            return Err(Refusal::InUse { holder: holder_peer });
+            // One whose welcome was lost on the way never learned the secret: it may wait for itself to go.
+            let is_itself =
+                identity.generation == self.holder.generation && newcomer.peer.ip() == holder_peer.ip();
+            return Err(Refusal::InUse { holder: holder_peer, is_itself });
         }
         while self
             .takeovers

@@ -196,8 +196,26 @@ fn a_fresh_holder_is_not_replaced_without_the_secret_and_a_late_one_is() {
     let holder = SocketAddr::from(([127, 0, 0, 1], 4_000));
     lab.registry.join(lab.at(0), &lab.claimant(0, 1, 5, 1)).unwrap();
     let newer = lab.claimant(1_000, 2, 6, 1);
-    assert_eq!(lab.registry.join(lab.at(1_000), &newer).unwrap_err(), Refusal::InUse { holder });
+    assert_eq!(
+        lab.registry.join(lab.at(1_000), &newer).unwrap_err(),
+        Refusal::InUse { holder, is_itself: false }
+    );
     assert!(lab.registry.join(lab.at(16_000), &newer).is_ok(), "1.5 intervals later the holder is not fresh");
+}
+
+#[test]
+fn a_client_whose_welcome_was_lost_waits_for_its_own_connection_to_go() {
+    let mut lab = Lab::new();
+    lab.registry.join(lab.at(0), &lab.claimant(0, 1, 7, 1)).unwrap();
+    let holder = lab.newcomer(0, 1).peer;
+    let itself = Refusal::InUse { holder, is_itself: true };
+    assert_eq!(lab.registry.join(lab.at(1_000), &lab.claimant(1_000, 1, 7, 2)).unwrap_err(), itself);
+    let elsewhere = Refusal::InUse { holder, is_itself: false };
+    assert_eq!(lab.registry.join(lab.at(2_000), &lab.claimant(2_000, 2, 7, 3)).unwrap_err(), elsewhere);
+    assert!(
+        lab.registry.join(lab.at(16_000), &lab.claimant(16_000, 1, 7, 4)).is_ok(),
+        "silent, and so let go"
+    );
 }
 
 #[test]
