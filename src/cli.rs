@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
+use crate::net::url::is_foreign;
 
 /// What the binary is called, in usage lines and in completions.
 pub const BINARY: &str = "presence-tui";
@@ -48,7 +49,7 @@ pub enum Command {
     /// Be a client of a server, and show how the connection stands
     #[command(
         allow_negative_numbers = true,
-        after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless"
+        after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless\n\nServers that speak something else get a heartbeat of your own making:\n  presence-tui join ws://HOST/PATH --interval 30s --payload ping --expect PONG\n  presence-tui join tcp+raw://HOST:PORT --interval 60s --payload-hex c000"
     )]
     Join(JoinArgs),
     /// Run a server and simulated clients, some of which die, to see what it is like
@@ -111,7 +112,7 @@ pub struct ServeArgs {
 /// The flags of `join`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct JoinArgs {
-    /// The server; may be left out when the config file or the environment names one
+    /// The server; may be left out when the config file or the environment names one. With ws://, wss:// or tcp+raw:// in front, one that speaks something else
     #[arg(value_name = "ADDR[:PORT]")]
     pub server: Option<String>,
     /// What to call this client [default: the host name]
@@ -132,12 +133,39 @@ pub struct JoinArgs {
     /// Identity to use [default: made once and remembered]
     #[arg(long)]
     pub id: Option<String>,
-    /// How often to ping a server that does not say how often, at most 60 s [default: 60s]
+    /// How often to ping a server that does not say how often, at most 60 s [default: 60s]; a foreign one, at most 1 h
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<String>,
+    /// What a foreign server is sent.
+    #[command(flatten)]
+    pub foreign: ForeignArgs,
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// The flags of `join` that a foreign server needs, and no other takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "For ws://, wss:// and tcp+raw://")]
+pub struct ForeignArgs {
+    /// A text to send at every interval
+    #[arg(long, value_name = "TEXT")]
+    pub payload: Option<String>,
+    /// JSON to send, checked and sent as written
+    #[arg(long, value_name = "JSON")]
+    pub payload_json: Option<String>,
+    /// Bytes to send, two hexadecimal digits each
+    #[arg(long, value_name = "HEX")]
+    pub payload_hex: Option<String>,
+    /// What answers it: measures the round trip, and tells a server that hangs
+    #[arg(long, value_name = "PATTERN")]
+    pub expect: Option<String>,
+    /// What the server may say to be replied to: a whole text, or field=value of a JSON object; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub on: Vec<String>,
+    /// The reply to the --on before it
+    #[arg(long, value_name = "TEXT")]
+    pub reply: Vec<String>,
 }
 
 /// The flags of `demo`.
@@ -265,6 +293,36 @@ impl ServeArgs {
 }
 
 impl JoinArgs {
+    /// Returns the server, if what was given for it means a foreign one.
+    #[must_use]
+    pub fn foreign_server(&self) -> Option<&str> {
+        self.server.as_deref().filter(|server| is_foreign(server))
+    }
+
+    /// Returns the first flag given that says nothing to the kind of server given.
+    #[must_use]
+    pub fn misplaced(&self) -> Option<&'static str> {
+        let given = |flag, is_given: bool| is_given.then_some(flag);
+        if self.foreign_server().is_some() {
+            let own = [("--user", &self.user), ("--device", &self.device), ("--advertise", &self.advertise)];
+            let own = own.into_iter().chain([("--id", &self.id)]);
+            let tag = given("--tag", !self.tag.is_empty());
+            return own.filter_map(|(flag, text)| given(flag, text.is_some())).chain(tag).next();
+        }
+        let foreign = &self.foreign;
+        [
+            given("--payload", foreign.payload.is_some()),
+            given("--payload-json", foreign.payload_json.is_some()),
+            given("--payload-hex", foreign.payload_hex.is_some()),
+            given("--expect", foreign.expect.is_some()),
+            given("--on", !foreign.on.is_empty()),
+            given("--reply", !foreign.reply.is_empty()),
+        ]
+        .into_iter()
+        .flatten()
+        .next()
+    }
+
     /// Returns every setting given; the tags one by one.
     #[must_use]
     pub fn given(&self) -> Vec<Given> {
@@ -277,7 +335,11 @@ impl JoinArgs {
             ("client.id", &self.id),
             ("client.interval", &self.interval),
         ];
-        let mut given = present(own.into_iter().chain(self.common.run.settings()));
+        // The address of a foreign server is no client.server, and its interval no client.interval.
+        let own = own.into_iter().filter(|(key, _)| {
+            self.foreign_server().is_none() || !["client.server", "client.interval"].contains(key)
+        });
+        let mut given = present(own.chain(self.common.run.settings()));
         given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
         given
     }
@@ -355,12 +417,13 @@ mod tests {
     #[test]
     fn every_flag_is_a_setting_and_every_setting_with_a_flag_has_it() {
         const NO_SETTING: [&str; 6] = ["config", "headless", "json", "ascii", "help", "version"];
+        const FOREIGN: [&str; 6] = ["payload", "payload-json", "payload-hex", "expect", "on", "reply"];
         let mut command = Cli::command();
         command.build();
         for (name, sections) in [("serve", ["server", "log"]), ("join", ["client", "log"])] {
             let sub = command.find_subcommand(name).unwrap();
             let mut flags: Vec<_> = sub.get_arguments().filter_map(clap::Arg::get_long).collect();
-            flags.retain(|flag| !NO_SETTING.contains(flag));
+            flags.retain(|flag| !NO_SETTING.contains(flag) && !FOREIGN.contains(flag));
             let mut words: Vec<_> = KEYS
                 .iter()
                 .filter(|key| sections.contains(&key.section))
@@ -406,6 +469,25 @@ mod tests {
         assert_eq!(config.client.server.unwrap().to_string(), "hq:8080");
         assert_eq!(config.client.interval.as_secs(), 30);
         assert_eq!(config.client.tags, [("role".to_owned(), "ci".to_owned())]);
+    }
+
+    #[test]
+    fn a_foreign_server_is_no_setting_and_neither_is_its_interval() {
+        let line = "presence-tui join ws://hq/live --interval 30m --payload -1 --name n";
+        let Command::Join(args) = parse(line).unwrap().command else { panic!("it is a join") };
+        assert_eq!(args.foreign_server(), Some("ws://hq/live"));
+        assert_eq!(args.given(), [("client.name", "n".to_owned())]);
+        assert_eq!((args.foreign.payload.as_deref(), args.misplaced()), (Some("-1"), None));
+        for (line, flag) in [
+            ("presence-tui join ws://hq --tag a=b", Some("--tag")),
+            ("presence-tui join ws://hq --user ada", Some("--user")),
+            ("presence-tui join hq --payload x", Some("--payload")),
+            ("presence-tui join --on a --reply b", Some("--on")),
+            ("presence-tui join hq --tag a=b --user ada", None),
+        ] {
+            let Command::Join(args) = parse(line).unwrap().command else { panic!("it is a join") };
+            assert_eq!(args.misplaced(), flag, "{line}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["presence", "net"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
-    ("cli", &["config"]),
+    ("cli", &["config", "net"]),
     ("server", &["protocol", "presence", "net"]),
     ("client", &["protocol", "presence", "net"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),

@@ -324,6 +324,7 @@ pub(super) fn uplink() -> Uplink {
         reconnects: 1,
         last_loss: Some((ago(22_796.0), "connection reset".to_owned(), Some(secs(1.3)))),
         note: String::new(),
+        foreign: None,
     }
 }
 
