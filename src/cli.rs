@@ -136,12 +136,12 @@ pub struct JoinArgs {
     /// How often to ping a server that does not say how often, at most 60 s [default: 60s]; a foreign one, at most 1 h
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<String>,
-    /// What a foreign server is sent.
-    #[command(flatten)]
-    pub foreign: ForeignArgs,
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
+    /// What a foreign server is sent; last, for its heading covers what follows.
+    #[command(flatten)]
+    pub foreign: ForeignArgs,
 }
 
 /// The flags of `join` that a foreign server needs, and no other takes.

@@ -16,6 +16,7 @@ mod details;
 mod dialogs;
 mod empty;
 mod events;
+mod foreign;
 mod header;
 mod help;
 mod hints;
