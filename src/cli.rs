@@ -4,13 +4,15 @@
 //! setting, so that a bad value is refused in the same words wherever it
 //! comes from.
 
+mod foreign;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
-use crate::net::url::is_foreign;
+pub use foreign::ForeignArgs;
 
 /// What the binary is called, in usage lines and in completions.
 pub const BINARY: &str = "presence-tui";
@@ -144,30 +146,6 @@ pub struct JoinArgs {
     pub foreign: ForeignArgs,
 }
 
-/// The flags of `join` that a foreign server needs, and no other takes.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "For ws://, wss:// and tcp+raw://")]
-pub struct ForeignArgs {
-    /// A text to send at every interval
-    #[arg(long, value_name = "TEXT")]
-    pub payload: Option<String>,
-    /// JSON to send, checked and sent as written
-    #[arg(long, value_name = "JSON")]
-    pub payload_json: Option<String>,
-    /// Bytes to send, two hexadecimal digits each
-    #[arg(long, value_name = "HEX")]
-    pub payload_hex: Option<String>,
-    /// What answers it: measures the round trip, and tells a server that hangs
-    #[arg(long, value_name = "PATTERN")]
-    pub expect: Option<String>,
-    /// What the server may say to be replied to: a whole text, or field=value of a JSON object; may be repeated
-    #[arg(long, value_name = "PATTERN")]
-    pub on: Vec<String>,
-    /// The reply to the --on before it
-    #[arg(long, value_name = "TEXT")]
-    pub reply: Vec<String>,
-}
-
 /// The flags of `demo`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct DemoArgs {
@@ -293,36 +271,6 @@ impl ServeArgs {
 }
 
 impl JoinArgs {
-    /// Returns the server, if what was given for it means a foreign one.
-    #[must_use]
-    pub fn foreign_server(&self) -> Option<&str> {
-        self.server.as_deref().filter(|server| is_foreign(server))
-    }
-
-    /// Returns the first flag given that says nothing to the kind of server given.
-    #[must_use]
-    pub fn misplaced(&self) -> Option<&'static str> {
-        let given = |flag, is_given: bool| is_given.then_some(flag);
-        if self.foreign_server().is_some() {
-            let own = [("--user", &self.user), ("--device", &self.device), ("--advertise", &self.advertise)];
-            let own = own.into_iter().chain([("--id", &self.id)]);
-            let tag = given("--tag", !self.tag.is_empty());
-            return own.filter_map(|(flag, text)| given(flag, text.is_some())).chain(tag).next();
-        }
-        let foreign = &self.foreign;
-        [
-            given("--payload", foreign.payload.is_some()),
-            given("--payload-json", foreign.payload_json.is_some()),
-            given("--payload-hex", foreign.payload_hex.is_some()),
-            given("--expect", foreign.expect.is_some()),
-            given("--on", !foreign.on.is_empty()),
-            given("--reply", !foreign.reply.is_empty()),
-        ]
-        .into_iter()
-        .flatten()
-        .next()
-    }
-
     /// Returns every setting given; the tags one by one.
     #[must_use]
     pub fn given(&self) -> Vec<Given> {
@@ -469,25 +417,6 @@ mod tests {
         assert_eq!(config.client.server.unwrap().to_string(), "hq:8080");
         assert_eq!(config.client.interval.as_secs(), 30);
         assert_eq!(config.client.tags, [("role".to_owned(), "ci".to_owned())]);
-    }
-
-    #[test]
-    fn a_foreign_server_is_no_setting_and_neither_is_its_interval() {
-        let line = "presence-tui join ws://hq/live --interval 30m --payload -1 --name n";
-        let Command::Join(args) = parse(line).unwrap().command else { panic!("it is a join") };
-        assert_eq!(args.foreign_server(), Some("ws://hq/live"));
-        assert_eq!(args.given(), [("client.name", "n".to_owned())]);
-        assert_eq!((args.foreign.payload.as_deref(), args.misplaced()), (Some("-1"), None));
-        for (line, flag) in [
-            ("presence-tui join ws://hq --tag a=b", Some("--tag")),
-            ("presence-tui join ws://hq --user ada", Some("--user")),
-            ("presence-tui join hq --payload x", Some("--payload")),
-            ("presence-tui join --on a --reply b", Some("--on")),
-            ("presence-tui join hq --tag a=b --user ada", None),
-        ] {
-            let Command::Join(args) = parse(line).unwrap().command else { panic!("it is a join") };
-            assert_eq!(args.misplaced(), flag, "{line}");
-        }
     }
 
     #[test]

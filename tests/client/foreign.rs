@@ -95,7 +95,7 @@ async fn the_first_beat_comes_after_one_interval_and_each_other_one_interval_lat
     for nth in 1..=50 {
         assert_eq!(bytes(&mut server, 4).await, b"ping");
         let (at, due) = (connected.elapsed(), secs(10 * nth));
-        assert!(at >= due && at - due <= ms(1), "beat {nth} at {at:?}");
+        assert!(at >= due && at <= due + ms(1), "beat {nth} at {at:?}");
     }
     let state = client.state(|state| state.uplink.sent == 50).await;
     assert_eq!((state.uplink.unanswered, state.uplink.reconnects), (0, 0));
@@ -123,7 +123,7 @@ async fn a_message_every_ten_milliseconds_moves_no_beat() {
         let beat = timeout(secs(20), listen.next()).await.unwrap().unwrap().unwrap();
         assert_eq!(beat, Message::text("ping"));
         let (at, due) = (connected.elapsed(), secs(10 * nth));
-        assert!(at >= due && at - due <= ms(1), "beat {nth} at {at:?}");
+        assert!(at >= due && at <= due + ms(1), "beat {nth} at {at:?}");
     }
     let sent = timeout(secs(60), flood).await.unwrap().unwrap();
     assert!(sent > 50_000, "{sent}");
@@ -137,7 +137,7 @@ async fn a_raw_stream_without_end_moves_no_beat_either() {
     let (mut listen, mut talk) = tokio::io::split(accept(&mut client).await);
     let connected = Instant::now();
     let flood = tokio::spawn(async move {
-        while talk.write_all(&[b'x'; 20_000]).await.is_ok() {
+        while talk.write_all(&[b'x'; 16_000]).await.is_ok() {
             time::sleep(ms(1)).await;
         }
     });
@@ -145,7 +145,7 @@ async fn a_raw_stream_without_end_moves_no_beat_either() {
         let mut beat = [0; 4];
         listen.read_exact(&mut beat).await.unwrap();
         let (at, due) = (connected.elapsed(), secs(10 * nth));
-        assert!(&beat == b"ping" && at >= due && at - due <= ms(1), "beat {nth} at {at:?}");
+        assert!(&beat == b"ping" && at >= due && at <= due + ms(1), "beat {nth} at {at:?}");
     }
     flood.abort();
 }
@@ -404,9 +404,8 @@ async fn it_reconnects_and_leaves_when_told_with_a_close_frame() {
     timeout(secs(5), client.task).await.unwrap().unwrap().unwrap();
     let Windows { state, mut notices } = client.windows;
     assert!(matches!(&state.borrow().uplink.link, Link::Ended(words) if words == "left"));
-    let mut all = String::new();
     while let Some(notice) = notices.recv().await {
-        all.push_str(&format!("{notice:?} {notice}\n"));
+        let all = format!("{notice:?} {notice}");
+        assert!(!all.contains("s3cret"), "{all}");
     }
-    assert!(!all.contains("s3cret"), "{all}");
 }

@@ -3,8 +3,8 @@
 //! No presence protocol at all: a payload goes out at an interval, what comes
 //! in is compared with what is expected, and some of it is replied to.
 //! [`plan`] is what the person asked for, [`pulse`] says when to beat and when
-//! the server is dead, [`rules`] what an inbound message means, and [`wire`]
-//! carries it as bytes or as WebSocket messages. [`session`] is one
+//! the server is dead, [`rules`] what an inbound message means, and `wire`
+//! carries it as bytes or as WebSocket messages. `session` is one
 //! connection, [`engine`] comes back for ever.
 
 pub mod engine;

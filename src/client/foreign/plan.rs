@@ -186,7 +186,7 @@ fn fit(text: &str, what: &'static str) -> Result<String, PlanError> {
 
 /// Reads two hexadecimal digits for each byte.
 fn bytes_of(hex: &str) -> Result<Bytes, PlanError> {
-    let digits: Option<Vec<u8>> = hex.chars().map(|c| Some(u8::try_from(c.to_digit(16)?).ok()?)).collect();
+    let digits: Option<Vec<u8>> = hex.chars().map(|c| u8::try_from(c.to_digit(16)?).ok()).collect();
     let pairs = digits.as_deref().map(<[u8]>::as_chunks);
     match pairs {
         Some((pairs, [])) => Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect()),

@@ -39,7 +39,7 @@ impl Pattern {
         match object.get(field) {
             Some(Value::String(text)) => text == value,
             Some(Value::Array(_) | Value::Object(_)) | None => false,
-            Some(plain) => plain.to_string() == value,
+            Some(plain) => serde_json::to_string(plain).is_ok_and(|written| written == value),
         }
     }
 }
