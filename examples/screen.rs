@@ -275,6 +275,7 @@ fn uplink(toy: &Toy, next: Instant, rtts: &[Option<Duration>], holding: bool) ->
         reconnects: 0,
         last_loss: None,
         note: String::new(),
+        foreign: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod awake;
 mod demo;
 mod face;
+mod foreign;
 mod join;
 mod memory;
 mod running;
@@ -61,8 +62,12 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             print(out, last_words.as_bytes())?;
         }
         Command::Join(args) => {
+            let plan = foreign::plan(args, &config).map_err(Failure::Usage)?;
             let start = start("join", &args.common.run);
-            runtime()?.block_on(join::join(&config, state_dir, start))?;
+            match plan {
+                Some(plan) => runtime()?.block_on(foreign::join(plan, start))?,
+                None => runtime()?.block_on(join::join(&config, state_dir, start))?,
+            }
         }
         Command::Demo(args) => {
             let start = start("demo", &args.run);

@@ -4,6 +4,7 @@
 //! setting, so that a bad value is refused in the same words wherever it
 //! comes from.
 
+mod foreign;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
+pub use foreign::ForeignArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
@@ -51,7 +53,7 @@ pub enum Command {
     /// Be a client of a server, and show how the connection stands
     #[command(
         allow_negative_numbers = true,
-        after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless"
+        after_help = "Examples:\n  presence-tui join 192.0.2.7\n  presence-tui join hq.example.com:9000 --name build-7 --tag role=ci --tag rack=3\n  presence-tui join '[2001:db8::7]:8080' --headless\n\nServers that speak something else get a heartbeat of your own making:\n  presence-tui join ws://HOST/PATH --interval 30s --payload ping --expect PONG\n  presence-tui join tcp+raw://HOST:PORT --interval 60s --payload-hex c000"
     )]
     Join(JoinArgs),
     /// Run a server and simulated clients, some of which die, to see what it is like
@@ -120,7 +122,7 @@ pub struct ServeArgs {
 /// The flags of `join`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct JoinArgs {
-    /// The server; may be left out when the config file or the environment names one
+    /// The server; may be left out when the config file or the environment names one. With ws://, wss:// or tcp+raw:// in front, one that speaks something else
     #[arg(value_name = "ADDR[:PORT]")]
     pub server: Option<String>,
     /// What to call this client [default: the host name]
@@ -141,12 +143,15 @@ pub struct JoinArgs {
     /// Identity to use [default: made once and remembered]
     #[arg(long)]
     pub id: Option<String>,
-    /// How often to ping a server that does not say how often, at most 60 s [default: 60s]
+    /// How often to ping a server that does not say how often, at most 60 s [default: 60s]; a foreign one, at most 1 h
     #[arg(long, value_name = "DURATION")]
     pub interval: Option<String>,
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
+    /// What a foreign server is sent; last, for its heading covers what follows.
+    #[command(flatten)]
+    pub foreign: ForeignArgs,
 }
 
 /// The flags of `demo`.
@@ -286,7 +291,11 @@ impl JoinArgs {
             ("client.id", &self.id),
             ("client.interval", &self.interval),
         ];
-        let mut given = present(own.into_iter().chain(self.common.run.settings()));
+        // The address of a foreign server is no client.server, and its interval no client.interval.
+        let own = own.into_iter().filter(|(key, _)| {
+            self.foreign_server().is_none() || !["client.server", "client.interval"].contains(key)
+        });
+        let mut given = present(own.chain(self.common.run.settings()));
         given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
         given
     }
@@ -364,12 +373,13 @@ mod tests {
     #[test]
     fn every_flag_is_a_setting_and_every_setting_with_a_flag_has_it() {
         const NO_SETTING: [&str; 6] = ["config", "headless", "json", "ascii", "help", "version"];
+        const FOREIGN: [&str; 6] = ["payload", "payload-json", "payload-hex", "expect", "on", "reply"];
         let mut command = Cli::command();
         command.build();
         for (name, sections) in [("serve", ["server", "log"]), ("join", ["client", "log"])] {
             let sub = command.find_subcommand(name).unwrap();
             let mut flags: Vec<_> = sub.get_arguments().filter_map(clap::Arg::get_long).collect();
-            flags.retain(|flag| !NO_SETTING.contains(flag));
+            flags.retain(|flag| !NO_SETTING.contains(flag) && !FOREIGN.contains(flag));
             let mut words: Vec<_> = KEYS
                 .iter()
                 .filter(|key| sections.contains(&key.section))

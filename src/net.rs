@@ -1,6 +1,7 @@
 //! What the operating system gives and takes: descriptors, socket options, accept errors.
 
 pub mod addr;
+pub mod url;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("config", &["presence", "net", "files"]),
     ("telemetry", &["presence"]),
     ("tui", &["presence"]),
-    ("cli", &["config"]),
+    ("cli", &["config", "net"]),
     ("server", &["protocol", "presence", "net", "clock"]),
     ("client", &["protocol", "presence", "net", "files"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),

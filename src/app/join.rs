@@ -11,14 +11,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::face::{Face, Wish};
 use super::signals::Signals;
 use super::{Failure, Start, awake};
-use crate::client::{Engine, Identity, Notice, Options, Tcp, Window};
+use crate::client::{Engine, Identity, JoinError, Notice, Options, Tcp, Window, Windows};
 use crate::config::Config;
+use crate::presence::command::Command;
 use crate::presence::row::Claim;
 use crate::telemetry::Lines;
 use crate::tui::{Screen, TuiError};
 
 /// How many commands may wait for the client.
-const COMMANDS_WAITING: usize = 64;
+pub(super) const COMMANDS_WAITING: usize = 64;
 
 /// Stays connected until it is asked to leave, or the server does not want it back.
 pub(super) async fn join(
@@ -26,7 +27,7 @@ pub(super) async fn join(
     state_dir: Option<PathBuf>,
     mut start: Start,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::listen().context("cannot listen to signals")?;
+    let signals = Signals::listen().context("cannot listen to signals")?;
     let options = options(config)?;
 
     let id = config.client.id.as_deref();
@@ -45,6 +46,18 @@ pub(super) async fn join(
         engine.warn(warning);
     }
     let _awake = AbortOnDropHandle::new(tokio::spawn(awake::tell(commands.clone())));
+    attend(engine.run(), windows, commands, cancel, signals, start).await
+}
+
+/// Runs a client with its screen or its lines, until it ends or somebody asks it to.
+pub(super) async fn attend(
+    client: impl Future<Output = Result<(), JoinError>> + Send + 'static,
+    windows: Windows,
+    commands: mpsc::Sender<Command>,
+    cancel: CancellationToken,
+    mut signals: Signals,
+    mut start: Start,
+) -> Result<(), Failure> {
     let lines = Arc::new(start.lines);
     let (mut face, pump) = match start.screen.take() {
         Some(look) => {
@@ -54,7 +67,7 @@ pub(super) async fn join(
         }
         None => (Face::none(), tokio::spawn(write_lines(windows.notices, lines.clone()))),
     };
-    let mut running = tokio::spawn(engine.run());
+    let mut running = tokio::spawn(client);
 
     let mut screen_ended = Ok(());
     let ended = tokio::select! {

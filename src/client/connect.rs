@@ -2,11 +2,19 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time;
 
+use super::console::{Console, Interrupt};
 use crate::net::addr::ServerAddr;
+
+/// How long one address may take to answer.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a name may take to be looked up.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes connections; tests make theirs of memory.
 pub trait Connector: Send + Sync {
@@ -27,6 +35,53 @@ pub trait Connector: Send + Sync {
         &self,
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unreached {
+    /// Somebody here wants something else.
+    Interrupted(Interrupt),
+    /// It did not work out, in words.
+    Failed(String),
+}
+
+impl From<Interrupt> for Unreached {
+    fn from(interrupt: Interrupt) -> Self {
+        Self::Interrupted(interrupt)
+    }
+}
+
+/// A stream, where it goes, and this end's own address, if it has one.
+pub type Reached<S> = (S, SocketAddr, Option<SocketAddr>);
+
+/// Looks a server up afresh, and tries each of its addresses.
+///
+/// # Errors
+/// Nobody was reached, or somebody here wants something else.
+pub async fn reach<C: Connector>(
+    connector: &C,
+    server: &ServerAddr,
+    console: &mut Console,
+) -> Result<Reached<C::Stream>, Unreached> {
+    let lookup = time::timeout(RESOLVE_PATIENCE, connector.resolve(server));
+    let addresses = match console.until(lookup).await? {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            return Err(Unreached::Failed(format!("could not look {} up: {error}", server.host())));
+        }
+        Err(_) => return Err(Unreached::Failed(format!("could not look {} up within 10s", server.host()))),
+    };
+    let mut cause = format!("{} has no address", server.host());
+    for address in addresses {
+        let connecting = time::timeout(CONNECT_PATIENCE, connector.connect(address));
+        cause = match console.until(connecting).await? {
+            Ok(Ok((stream, local))) => return Ok((stream, address, local)),
+            Ok(Err(error)) => format!("{address}: {error}"),
+            Err(_) => format!("{address} did not answer within 5s"),
+        };
+    }
+    Err(Unreached::Failed(cause))
 }
 
 /// Real names and real sockets.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{self, Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::connect::Connector;
+use super::connect::{Connector, Reached, Unreached, reach};
 use super::console::{Console, Interrupt};
 use super::desk::{Desk, JoinState};
 use super::dialogue::{self, Dialogue, Ending, Opening};
@@ -28,10 +28,6 @@ use crate::presence::row::Claim;
 use crate::presence::view::{Link, Uplink};
 use crate::protocol::{ErrorCode, Register, VERSION, clean};
 
-/// How long one address may take to answer.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a name may take to be looked up.
-const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often in a row a server may say "come back at once" before that is taken with a grain of salt.
 const HASTE_MAX: u32 = 3;
 /// The shortest wait after that.
@@ -218,26 +214,12 @@ impl<C: Connector> Engine<C> {
     }
 
     /// Looks the server up afresh, and tries each of its addresses.
-    async fn connect(&mut self) -> Result<(C::Stream, SocketAddr, Option<SocketAddr>), Ending> {
-        let server = &self.options.server;
-        let lookup = time::timeout(RESOLVE_PATIENCE, self.connector.resolve(server));
-        let addresses = match self.console.until(lookup).await? {
-            Ok(Ok(addresses)) => addresses,
-            Ok(Err(error)) => {
-                return Err(Ending::Lost(format!("could not look {} up: {error}", server.host())));
-            }
-            Err(_) => return Err(Ending::Lost(format!("could not look {} up within 10s", server.host()))),
-        };
-        let mut cause = format!("{} has no address", server.host());
-        for address in addresses {
-            let connecting = time::timeout(CONNECT_PATIENCE, self.connector.connect(address));
-            cause = match self.console.until(connecting).await? {
-                Ok(Ok((stream, local))) => return Ok((stream, address, local)),
-                Ok(Err(error)) => format!("{address}: {error}"),
-                Err(_) => format!("{address} did not answer within 5s"),
-            };
-        }
-        Err(Ending::Lost(cause))
+    async fn connect(&mut self) -> Result<Reached<C::Stream>, Ending> {
+        let reached = reach(&self.connector, &self.options.server, &mut self.console).await;
+        reached.map_err(|unreached| match unreached {
+            Unreached::Interrupted(interrupt) => interrupt.into(),
+            Unreached::Failed(cause) => Ending::Lost(cause),
+        })
     }
 
     /// Prepares the first line.
@@ -347,6 +329,7 @@ fn first_uplink(options: &Options, identity: &Identity) -> Uplink {
             .find(|(key, _)| key == "note")
             .map(|(_, note)| clean::name(note))
             .unwrap_or_default(),
+        foreign: None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! [`engine`] is the policy: it looks the server up, connects, and decides what
 //! to do when a conversation ends. [`session`] carries one conversation over a
 //! stream and [`dialogue`] decides what is said in it; [`heart`] says when to
-//! ping and what the answers mean. What happens is shown at the [`desk`], and a
+//! ping and what the answers mean. [`foreign`] is the other client, for servers
+//! that speak something else. What happens is shown at the [`desk`], and a
 //! screen looks at it through a [`window`].
 
 pub mod backoff;
@@ -12,6 +13,7 @@ pub mod console;
 pub mod desk;
 pub mod dialogue;
 pub mod engine;
+pub mod foreign;
 pub mod heart;
 pub mod identity;
 pub mod notice;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::presence::settings::Settings;
 use crate::presence::span::brief;
+use crate::presence::view::Transport;
 use crate::presence::{Departure, Revision};
 
 /// One thing that happened to this client or to one of its peers; every text in it is already clean.
@@ -31,6 +32,15 @@ pub enum Notice {
         legacy: bool,
         /// How long the server had missed this client, if it knew it.
         resumed: Option<Duration>,
+    },
+    /// A foreign server is connected; there is nothing to register with.
+    Connected {
+        /// Where the server is.
+        address: SocketAddr,
+        /// What carries the heartbeat.
+        transport: Transport,
+        /// How often it beats.
+        interval: Duration,
     },
     /// The server changed the settings.
     Settings {
@@ -147,6 +157,7 @@ impl Notice {
         match self {
             Self::Connecting { .. } => "connecting",
             Self::Registered { .. } => "registered",
+            Self::Connected { .. } => "connected",
             Self::Settings { .. } => "settings",
             Self::Silent { .. } => "silent",
             Self::Answering { .. } => "answering",
@@ -203,6 +214,13 @@ impl fmt::Display for Notice {
                     write!(f, ", resumed after {}", brief(*away))?;
                 }
                 write!(f, ": interval {}, timeout {}", brief(settings.interval()), brief(settings.timeout()))
+            }
+            Self::Connected { address, transport, interval } => {
+                let (what, every) = (transport.word(), brief(*interval));
+                write!(
+                    f,
+                    "connected to {address} ({what}): a beat every {every}, the first after one interval"
+                )
             }
             Self::Settings { rev, old, new } => {
                 write!(f, "settings {}: ", rev.0)?;

@@ -274,6 +274,42 @@ pub struct Uplink {
     pub last_loss: Option<(Instant, String, Option<Duration>)>,
     /// The note this client shows to others.
     pub note: String,
+    /// Set when the server speaks no presence protocol; then `last_ping` stays empty, for nobody knows its timeout.
+    pub foreign: Option<Foreign>,
+}
+
+/// What a client knows of a server that speaks something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Foreign {
+    /// What carries the heartbeat.
+    pub transport: Transport,
+    /// Whether beats are answered: then the settings' timeout is how long one may stay unanswered.
+    pub expects: bool,
+    /// How much was received in this process: messages, or bytes where there are no messages.
+    pub received: u64,
+}
+
+/// What carries a heartbeat to a foreign server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// WebSocket messages over TCP.
+    WebSocket,
+    /// WebSocket messages over TLS.
+    SecureWebSocket,
+    /// Bytes over TCP.
+    RawTcp,
+}
+
+impl Transport {
+    /// Returns what it is called.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::SecureWebSocket => "websocket over TLS",
+            Self::RawTcp => "raw TCP",
+        }
+    }
 }
 
 /// How a client's connection stands.

@@ -9,7 +9,7 @@ use presence_tui::presence::event::{Origin, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
 use presence_tui::presence::trust::TrackRecord;
-use presence_tui::presence::view::{Alert, Alerts, Link, RowView, Uplink, View};
+use presence_tui::presence::view::{Alert, Alerts, Foreign, Link, RowView, Transport, Uplink, View};
 use presence_tui::presence::{Departure, Event, EventKind, Reason, Revision, RowKey, Settings, State};
 use presence_tui::tui::model::{Face, Model, Now};
 use presence_tui::tui::theme::{Look, Theme};
@@ -331,6 +331,23 @@ pub(super) fn uplink() -> Uplink {
         reconnects: 1,
         last_loss: Some((ago(22_796.0), "connection reset".to_owned(), Some(secs(1.3)))),
         note: String::new(),
+        foreign: None,
+    }
+}
+
+/// Returns what a client knows of a server that speaks something else.
+pub(super) fn foreign(transport: Transport, expects: bool) -> Uplink {
+    Uplink {
+        server: "ws://hq.lab/live".to_owned(),
+        id: String::new(),
+        legacy: true,
+        settings: Settings::new(secs(30.0), secs(62.0)).unwrap(),
+        changed: None,
+        last_ping: None,
+        rtts: if expects { uplink().rtts } else { Vec::new() },
+        answered: if expects { 4_801 } else { 0 },
+        foreign: Some(Foreign { transport, expects, received: 9_602 }),
+        ..uplink()
     }
 }
 

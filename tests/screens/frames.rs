@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use presence_tui::presence::Settings;
 use presence_tui::presence::trust::{Hold, Outlook, TrackRecord};
-use presence_tui::presence::view::{MassTimeout, Selected, View};
+use presence_tui::presence::view::{Link, MassTimeout, Selected, Transport, Uplink, View};
 use presence_tui::tui::model::Model;
 use presence_tui::tui::theme::Look;
 use presence_tui::tui::update::{Msg, update};
@@ -12,7 +12,9 @@ use presence_tui::tui::view::render;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::fleet::{ASCII, DARK, MONO, join, lost, mixed, nobody, now, press, secs, serve, uplink};
+use super::fleet::{
+    ASCII, DARK, MONO, ago, foreign, join, lost, mixed, nobody, now, press, secs, serve, uplink, view_of,
+};
 
 const SIZES: [(u16, u16); 5] = [(120, 36), (80, 24), (50, 15), (28, 4), (16, 1)];
 
@@ -314,6 +316,20 @@ fn held_heartbeats_are_a_banner() {
         let held = presence_tui::presence::view::Uplink { holding: true, ..uplink() };
         join(held, mixed(), size, DARK)
     });
+}
+
+#[test]
+fn a_foreign_server_has_counts_and_no_peers() {
+    let none = || view_of(Vec::new());
+    let socket = || foreign(Transport::WebSocket, true);
+    every_size("join_foreign", |size| join(socket(), none(), size, DARK));
+    let late = Uplink { link: Link::Late(ago(300.0), ago(21.0)), unanswered: 1, ..socket() };
+    check("join_foreign_late", &join(late, none(), (80, 24), DARK));
+    let raw = || foreign(Transport::RawTcp, false);
+    check("join_foreign_raw", &join(raw(), none(), (80, 24), DARK));
+    check("join_foreign_raw", &join(raw(), none(), (120, 36), ASCII));
+    let gone = Uplink { link: lost().link, next_ping: None, ..raw() };
+    check("join_foreign_lost", &join(gone, none(), (80, 24), DARK));
 }
 
 /// Writes how each cell is styled: `b` bold, `r` reverse, `x` both, `d` dim, `C` any colour, `.` plain.

@@ -25,7 +25,7 @@ async fn what_was_received_is_looked_at_before_the_clock() {
     let dialogue = Dialogue::open(opening, false, Instant::now());
     let (here, mut there) = tokio::io::duplex(64);
     let mut wire = Wire::new(here);
-    time::advance(Duration::from_mins(10)).await;
+    tokio::time::advance(Duration::from_mins(10)).await;
     assert!(dialogue.wake_at().is_some_and(|at| at < Instant::now()));
     there.write_all(b"{}\n").await.unwrap();
     let first = next_input(&mut wire, &dialogue, &mut engine.console).await;

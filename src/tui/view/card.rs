@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::foreign;
 use super::header::{clock, counts};
 use super::pen::{Pen, Text, first_that_fits};
 use super::{count, ticks};
@@ -33,6 +34,7 @@ pub(super) fn header(model: &Model, uplink: &Uplink, pen: &mut Pen<'_>, width: u
             .add(format!("{gap}{}  as ", uplink.server), Role::Text)
             .add(uplink.name.clone(), Role::Strong);
         let short = uplink.id.get(..8).unwrap_or(&uplink.id);
+        let id = id && !short.is_empty(); // A foreign server knows us by none.
         text.add(if id { format!("  (id {short})") } else { String::new() }, Role::Dim).done()
     };
     let right = clock(model);
@@ -64,11 +66,11 @@ fn narrow(model: &Model, uplink: &Uplink, pen: &mut Pen<'_>, width: usize) {
     pen.line(0).gap(1).spans(&left).spans_right(&right, 1);
     let second = match &uplink.link {
         Link::Online(at) | Link::Late(at, _) => format!(
-            "{}   {}   sent {} lost {}",
+            "{}   {}   sent {} {}",
             uplink.server,
             since(model.now.mono.saturating_duration_since(*at)),
             uplink.sent,
-            uplink.unanswered
+            uplink.foreign.map_or_else(|| format!("lost {}", uplink.unanswered), foreign::received)
         ),
         _ => format!("{}   {}", uplink.server, cause(model, uplink)),
     };
@@ -174,6 +176,9 @@ fn tally(model: &Model, uplink: &Uplink, wide: bool) -> Line<'static> {
             .hint("r", "now")
             .done(),
         Link::Connecting(_) | Link::Ended(_) => Line::default(),
+        Link::Online(_) | Link::Late(..) if let Some(it) = uplink.foreign => {
+            foreign::tally(model, uplink, it, wide)
+        }
         Link::Online(_) | Link::Late(..) => {
             let role = if uplink.unanswered > 0 { Role::Warning } else { Role::Dim };
             let wide = wide && model.size.0 >= 110;
@@ -264,12 +269,16 @@ fn gauges(model: &Model, uplink: &Uplink, width: usize, names: usize) -> [Line<'
     }
     let next = uplink.next_ping.map_or(Duration::ZERO, |at| until(model, at));
     let drops = uplink.last_ping.map_or(settings.timeout(), |at| until(model, at + settings.timeout()));
+    let drops = foreign::patience_left(uplink, model.now.mono).unwrap_or(drops);
     let ping = format!("{:<names$}", if narrow { "ping".to_owned() } else { name("Next ping") });
     let next = if uplink.holding {
         Text::new(model.look).add(ping, Role::Dim).add("held back (H lets go)", Role::Pending).done()
     } else {
         of(gauge(model, &ping, next, settings.interval(), bars, Role::Key), settings.interval())
     };
+    if let Some(it) = uplink.foreign.filter(|_| !matches!(uplink.link, Link::Late(..))) {
+        return [next, foreign::answers(model, uplink, it, names)];
+    }
     let role = if drops < settings.timeout() / 5 { State::Late } else { State::Online };
     let timeout = format!("{:<names$}", name("Timeout"));
     [next, of(gauge(model, &timeout, drops, settings.timeout(), bars, Role::State(role)), settings.timeout())]
@@ -291,7 +300,11 @@ fn server_will(model: &Model, uplink: &Uplink) -> Line<'static> {
 fn three(model: &Model, uplink: &Uplink, area: Rect) -> Vec<Line<'static>> {
     let width = usize::from(area.width);
     let [next, timeout] = gauges(model, uplink, width, 11);
-    let third = model.stale_since().map_or_else(|| strip(model, uplink, width), |at| stale(model, at));
+    let third = match (model.stale_since(), uplink.foreign) {
+        (_, Some(it)) if !it.expects => foreign::kind(model, it, 11),
+        (None, _) | (_, Some(_)) => strip(model, uplink, width),
+        (Some(at), None) => stale(model, at),
+    };
     vec![next, timeout, third]
 }
 
@@ -325,6 +338,7 @@ fn full(model: &Model, uplink: &Uplink, area: Rect) -> Vec<Line<'static>> {
     };
     let set = |was: Option<Duration>| match (&at, was) {
         (Some(at), Some(was)) => format!("    (set by server {at}; was {})", running(was)),
+        _ if uplink.foreign.is_some() => "    (ours)".to_owned(),
         _ if uplink.legacy => "    (ours: this server sets nothing)".to_owned(),
         _ => "    (set by server)".to_owned(),
     };
@@ -340,7 +354,17 @@ fn full(model: &Model, uplink: &Uplink, area: Rect) -> Vec<Line<'static>> {
             format!("  (last {at}: {cause}, {back})")
         }
     };
-    let peers = model.stale_since().map_or_else(Line::default, |at| stale(model, at));
+    let peers = match (model.stale_since(), uplink.foreign) {
+        (_, Some(it)) => foreign::kind(model, it, 15),
+        (stale_since, None) => stale_since.map_or_else(Line::default, |at| stale(model, at)),
+    };
+    let limit = match uplink.foreign {
+        Some(it) => foreign::timeout(model, uplink, it),
+        None => name("Timeout")
+            .add(value(timeout), Role::Strong)
+            .add(set(before.map(crate::presence::Settings::timeout)), Role::Dim)
+            .done(),
+    };
     vec![
         peers,
         name("Server").add(uplink.server.clone(), Role::Text).add(address, Role::Dim).done(),
@@ -348,10 +372,7 @@ fn full(model: &Model, uplink: &Uplink, area: Rect) -> Vec<Line<'static>> {
             .add(value(interval), Role::Strong)
             .add(set(before.map(crate::presence::Settings::interval)), Role::Dim)
             .done(),
-        name("Timeout")
-            .add(value(timeout), Role::Strong)
-            .add(set(before.map(crate::presence::Settings::timeout)), Role::Dim)
-            .done(),
+        limit,
         Line::default(),
         next,
         drops,

@@ -71,6 +71,10 @@ fn words(model: &Model) -> Vec<Line<'static>> {
                 text().hint("?", "lists the keys").done(),
             ]
         }
+        Face::Join(uplink) if let Some(foreign) = uplink.foreign => {
+            let kind = foreign.transport.word();
+            vec![line(&format!("a foreign server ({kind}) has no list of peers"), Role::Dim)]
+        }
         Face::Join(uplink) => match &uplink.link {
             Link::Online(_) | Link::Late(..) => vec![line("nobody else is here yet", Role::Dim)],
             Link::Connecting(_) => vec![line("connecting", Role::Dim)],

@@ -17,6 +17,7 @@ mod dialogs;
 mod empty;
 mod events;
 mod flow;
+mod foreign;
 mod header;
 mod help;
 mod hints;
