@@ -52,6 +52,7 @@ impl Running {
         let mut server =
             Server::start(options(config), HubHost::Thread).context("cannot start the hub's thread")?;
         let remote = server.remote();
+        remote.speak(config.server.dialects);
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;

@@ -128,6 +128,7 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
         let words = "server.host, server.port and log.* take effect at the next start";
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
+    remote.speak(config.server.dialects);
     remote.reload(config.server.settings, limits(&config), config.server.register_timeout).await;
     Some(config)
 }

@@ -25,6 +25,7 @@ pub use judge::Verdict;
 use retune::Following;
 use takeover::Tenure;
 
+use super::dialect::Dialect;
 use super::event::{Event, EventKind, Who};
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
@@ -59,6 +60,8 @@ pub struct Row {
     pub peer: SocketAddr,
     /// Protocol version; 0 for a legacy client.
     pub version: u8,
+    /// What its last connection spoke.
+    pub dialect: Dialect,
     /// What it tells about itself.
     pub profile: Profile,
     /// How many connections it has had.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::dialect::Dialect;
 use super::event::Event;
 use super::pulse::BeatStrip;
 use super::reason::Departure;
@@ -203,6 +204,8 @@ pub struct RowView {
     pub tags: Vec<Tag>,
     /// Protocol version: 0 for a legacy client.
     pub version: u8,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// When it was last heard.
     pub last_seen: Option<Instant>,
     /// When it will be declared gone unless heard before; `None` when gone.

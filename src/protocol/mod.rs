@@ -9,6 +9,7 @@ pub mod codec;
 pub mod entry;
 pub mod message;
 pub mod register;
+pub mod sniff;
 
 pub use code::ErrorCode;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};

@@ -60,6 +60,11 @@ pub(crate) fn too_many_bad_lines() -> String {
     format!("{BAD_LINES_MAX} lines in a row could not be understood")
 }
 
+/// Returns what a connection is told that does not begin like anything spoken here.
+pub(crate) fn unknown_dialect() -> Ended {
+    Ended::told(ErrorCode::BadRequest, "nothing that is spoken on this port begins like this", None)
+}
+
 pub(crate) fn register_timeout(hub: &HubHandle) -> Ended {
     let span = brief(hub.rules().register_timeout());
     Ended::told(ErrorCode::RegisterTimeout, format!("no register within {span}"), Some(1_000))

@@ -12,7 +12,7 @@ use super::rules::Rules;
 use super::session::Ended;
 use crate::presence::command::Command;
 use crate::presence::registry::{Limits, Newcomer};
-use crate::presence::{ConnNo, Departure, EventKind, Pulse, Settings};
+use crate::presence::{ConnNo, Departure, Dialect, EventKind, Pulse, Settings};
 use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
 
 /// How many messages may wait for the hub; a session that finds it full waits its turn.
@@ -49,11 +49,23 @@ pub(crate) enum ToHub {
     Note(EventKind),
 }
 
+/// Where somebody comes from, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The address.
+    pub(crate) peer: SocketAddr,
+    /// What it speaks.
+    pub(crate) dialect: Dialect,
+    /// It understands none of our messages, so it is sent none.
+    pub(crate) deaf: bool,
+}
+
 /// A newcomer and the way to answer it.
 #[derive(Debug)]
 pub(crate) struct Knock {
     pub(crate) newcomer: Newcomer,
     pub(crate) wants_roster: bool,
+    pub(crate) deaf: bool,
     pub(crate) link: Arc<Link>,
     pub(crate) reply: oneshot::Sender<Result<Welcomed, Ended>>,
 }
@@ -102,7 +114,7 @@ impl HubHandle {
     /// Asks for a client to be let in.
     pub(crate) async fn join(
         &self,
-        peer: SocketAddr,
+        origin: Origin,
         registration: Registration,
         pulse: Arc<Pulse>,
         link: Arc<Link>,
@@ -110,9 +122,20 @@ impl HubHandle {
         let (reply, answer) = oneshot::channel();
         let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
-        let newcomer =
-            Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
-        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
+        let Origin { peer, dialect, deaf } = origin;
+        let newcomer = Newcomer {
+            claim,
+            peer,
+            version,
+            dialect,
+            identity,
+            profile,
+            resume,
+            fresh_id,
+            fresh_secret,
+            pulse,
+        };
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, deaf, link, reply }))).await;
         answer.await.unwrap_or_else(|_| Err(answers::stopping()))
     }
 }

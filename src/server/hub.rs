@@ -201,7 +201,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, link, reply } = knock;
+        let Knock { newcomer, wants_roster, deaf, link, reply } = knock;
         if self.drained_at.is_some() {
             let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
@@ -226,6 +226,7 @@ impl Hub {
             return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
         }
         let audience = match newcomer.version {
+            _ if deaf => Audience::Deaf,
             0 => Audience::Legacy,
             _ if wants_roster => Audience::Roster,
             _ => Audience::Quiet,

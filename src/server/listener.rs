@@ -79,7 +79,7 @@ impl Server {
                     continue;
                 };
                 let Some(place) = place.ok().map(|permit| Place::take(permit, &porter.hub)) else { return };
-                let caller = Caller { peer, eye, place: Some(place), cancel: closing.clone() };
+                let caller = Caller::new(peer, eye, Some(place), closing.clone(), &porter.hub);
                 sessions.spawn(session::run(stream, caller, porter.hub.clone()));
             }
         });

@@ -1,6 +1,7 @@
 //! The server: a listener, a session per connection, and one hub that owns the truth.
 
 mod answers;
+mod dialects;
 mod fanout;
 mod handle;
 mod hub;
@@ -32,7 +33,7 @@ pub use wire::{GOODBYE, WRITE_DEADLINE};
 use crate::presence::command::Command;
 use crate::presence::registry::Limits;
 use crate::presence::view::View;
-use crate::presence::{Event, EventKind, Settings};
+use crate::presence::{Dialects, Event, EventKind, Settings};
 use handle::{HubHandle, ToHub};
 use hub::Hub;
 use session::Caller;
@@ -81,6 +82,11 @@ impl Remote {
         self.0.send(ToHub::Reload(settings, limits, register_timeout)).await;
     }
 
+    /// Says which dialects are answered from now on; whoever is here stays.
+    pub fn speak(&self, dialects: Dialects) {
+        self.0.rules().set_dialects(dialects);
+    }
+
     /// Makes an event of something the program has to say.
     pub async fn note(&self, kind: EventKind) {
         self.0.send(ToHub::Note(kind)).await;
@@ -118,7 +124,7 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller { peer, eye, place: None, cancel: self.door.clone() };
+        let caller = Caller::new(peer, eye, None, self.door.clone(), &self.hub);
         self.sessions.spawn(session::run(io, caller, self.hub.clone()));
     }
 

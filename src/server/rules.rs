@@ -1,10 +1,10 @@
 //! What every session may look at without asking the hub.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::presence::{Revision, Settings};
+use crate::presence::{Dialects, Revision, Settings};
 
 /// The rules in force, published by the hub and read on every ping.
 ///
@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     register_timeout_us: AtomicU64,
     /// How many connections have not registered yet.
     pub(crate) connecting: AtomicUsize,
+    /// Which dialects are answered.
+    dialects: AtomicU8,
     whole: Mutex<(Revision, Settings)>,
 }
 
@@ -27,6 +29,7 @@ impl Rules {
             interval_us: AtomicU64::new(0),
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
             connecting: AtomicUsize::new(0),
+            dialects: AtomicU8::new(Dialects::all().bits()),
             whole: Mutex::new((rev, settings)),
         };
         rules.publish(rev, settings);
@@ -56,6 +59,15 @@ impl Rules {
     /// Returns how long a connection may take to register; never longer than the connection timeout.
     pub(crate) fn register_timeout(&self) -> Duration {
         Duration::from_micros(self.register_timeout_us.load(Relaxed)).min(self.whole().1.timeout())
+    }
+
+    /// Returns which dialects are answered.
+    pub(crate) fn dialects(&self) -> Dialects {
+        Dialects::from_bits(self.dialects.load(Relaxed))
+    }
+
+    pub(crate) fn set_dialects(&self, dialects: Dialects) {
+        self.dialects.store(dialects.bits(), Relaxed);
     }
 
     pub(crate) fn set_register_timeout(&self, span: Duration) {

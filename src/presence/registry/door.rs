@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::retune::Following;
 use super::takeover::Tenure;
 use super::{Limits, Live, Registry, Row, Standing, label};
+use crate::presence::dialect::Dialect;
 use crate::presence::event::EventKind;
 use crate::presence::pulse::Pulse;
 use crate::presence::reason::{Departure, Reason};
@@ -22,6 +23,8 @@ pub struct Newcomer {
     pub peer: SocketAddr,
     /// Protocol version; 0 for a legacy client.
     pub version: u8,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// Who it says it is.
     pub identity: Option<Identity>,
     /// What it tells about itself.
@@ -219,6 +222,7 @@ impl Registry {
             claim: newcomer.claim.clone(),
             peer: newcomer.peer,
             version: newcomer.version,
+            dialect: newcomer.dialect,
             profile: newcomer.profile.clone(),
             sessions,
             rhythm,

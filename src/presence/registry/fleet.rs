@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Registry, Row, Standing};
+use crate::presence::dialect::Dialect;
 use crate::presence::row::RowKey;
 use crate::presence::view::{Alert, Alerts, RowView};
 use crate::presence::viewer::{Fleet, Glance};
@@ -27,20 +28,22 @@ impl Fleet for Registry {
                 (&gone.pulse, self.settings.timeout(), departed)
             }
         };
-        let claim = row.claim.to_string();
+        // Who cannot claim an address, or has none to claim, has port 0 in another dialect than our own.
+        let claim = (row.dialect == Dialect::Presence || row.claim.port != 0).then(|| row.claim.to_string());
         Some(RowView {
             key,
             state: glance.state,
             label: row.label.clone(),
             id: row.id.clone(),
             peer: Some(row.peer),
-            claim_differs: *row.claim.ip != *row.peer.ip().to_canonical().to_string(),
-            claim: Some(claim),
+            claim_differs: claim.is_some() && *row.claim.ip != *row.peer.ip().to_canonical().to_string(),
+            claim,
             user: row.profile.user.clone(),
             device: row.profile.device.clone(),
             platform: row.profile.platform.clone(),
             tags: row.profile.tags.clone(),
             version: row.version,
+            dialect: row.dialect,
             last_seen: glance.last_seen,
             deadline: glance.deadline,
             timeout,

@@ -40,6 +40,7 @@ impl Lab {
             claim: Claim { ip: "10.0.0.1".into(), port: 3_000 },
             peer: SocketAddr::from(([127, 0, 0, last_octet], 4_000)),
             version: 1,
+            dialect: crate::presence::Dialect::Presence,
             identity: None,
             profile: Profile::default(),
             resume: None,

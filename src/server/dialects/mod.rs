@@ -1,0 +1,30 @@
+//! Conversations that are not led in the presence protocol's own lines.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::handle::HubHandle;
+use super::link::Link;
+use super::session::Caller;
+use crate::protocol::sniff::Start;
+
+/// Leads a conversation whose first bytes, which are in `head`, told what it is.
+///
+/// On the heap: a session of the presence protocol must not grow for it.
+pub(crate) fn lead<S>(
+    start: Start,
+    io: S,
+    head: BytesMut,
+    link: Arc<Link>,
+    caller: Box<Caller>,
+    hub: HubHandle,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let _ = (start, io, head, link, caller, hub);
+    Box::pin(async {})
+}
