@@ -48,6 +48,8 @@ pub struct Window {
     pub filter: String,
     /// Only rows in these states; empty for all.
     pub states: Vec<State>,
+    /// Only rows of exactly this user.
+    pub user: Option<String>,
     /// How many rows to skip.
     pub offset: usize,
     /// How many rows fit.

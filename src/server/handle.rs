@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answers;
+use super::http::Desk;
+use super::ledger::Question;
 use super::link::Link;
 use super::rules::Rules;
 use super::session::Ended;
@@ -47,6 +49,8 @@ pub(crate) enum ToHub {
     Reload(Settings, Limits, Duration),
     /// Something the listener has to say.
     Note(EventKind),
+    /// Somebody wants to know something.
+    Ask(Question),
 }
 
 /// Where somebody comes from, and how.
@@ -85,17 +89,28 @@ pub(crate) struct HubHandle(Arc<Shared>);
 struct Shared {
     inbox: mpsc::Sender<ToHub>,
     rules: Rules,
+    desk: Desk,
 }
 
 impl HubHandle {
     /// Makes a handle, and the inbox at its other end.
     pub(crate) fn new(rules: Rules) -> (Self, mpsc::Receiver<ToHub>) {
         let (tx, inbox) = mpsc::channel(INBOX);
-        (Self(Arc::new(Shared { inbox: tx, rules })), inbox)
+        (Self(Arc::new(Shared { inbox: tx, rules, desk: Desk::new() })), inbox)
     }
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.rules
+    }
+
+    /// Returns what limits those who ask.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// Waits until the hub has stopped.
+    pub(crate) async fn gone(&self) {
+        self.0.inbox.closed().await;
     }
 
     /// Tells the hub; waits while its inbox is full, and does nothing when it has stopped.

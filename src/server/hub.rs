@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
+use super::ledger::Ledger;
 use super::rules::Rules;
 use super::screen::Screen;
 use super::throttle::Throttle;
@@ -84,6 +85,7 @@ pub(crate) struct Hub {
     inbox: mpsc::Receiver<ToHub>,
     subscribers: Vec<mpsc::Sender<Arc<Event>>>,
     screen: Screen,
+    ledger: Ledger,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
@@ -110,6 +112,7 @@ impl Hub {
             inbox,
             subscribers: Vec::new(),
             screen,
+            ledger: Ledger::default(),
             judge_at: None,
             looked_at: now(),
             drained_at: None,
@@ -197,6 +200,7 @@ impl Hub {
                 self.judge_by(now);
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
+            ToHub::Ask(question) => self.ledger.answer(now, question, &self.registry, self.handle.rules()),
         }
     }
 
@@ -353,7 +357,9 @@ impl Hub {
         if self.judge_at.is_none_or(|at| at > now) {
             return;
         }
+        let rows = self.registry.counts().total();
         let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
+        self.ledger.swept(now, rows - self.registry.counts().total());
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());
         }
@@ -366,6 +372,7 @@ impl Hub {
             self.fanout.note(now, &event);
             let event = Arc::new(event);
             self.screen.note(&event);
+            self.ledger.note(&event, &self.registry);
             for subscriber in &self.subscribers {
                 self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
             }
@@ -406,6 +413,7 @@ impl Hub {
             // Once more, so that these departures are told as well.
             for event in self.registry.take_events() {
                 let event = Arc::new(event);
+                self.ledger.note(&event, &self.registry);
                 for subscriber in &self.subscribers {
                     self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
                 }

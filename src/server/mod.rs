@@ -4,7 +4,9 @@ mod answers;
 mod dialects;
 mod fanout;
 mod handle;
+mod http;
 mod hub;
+mod ledger;
 mod lines;
 mod link;
 pub mod listener;
@@ -13,6 +15,7 @@ mod screen;
 mod session;
 mod socket;
 mod throttle;
+mod traffic;
 mod wire;
 
 use std::net::SocketAddr;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::R
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::traffic::Traffic;
 use crate::presence::{Dialects, Revision, Settings};
 
 /// The rules in force, published by the hub and read on every ping.
@@ -19,6 +20,8 @@ pub(crate) struct Rules {
     pub(crate) connecting: AtomicUsize,
     /// Which dialects are answered.
     dialects: AtomicU8,
+    /// How many heartbeats went in and out.
+    pub(crate) traffic: Traffic,
     whole: Mutex<(Revision, Settings)>,
 }
 
@@ -30,6 +33,7 @@ impl Rules {
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
             connecting: AtomicUsize::new(0),
             dialects: AtomicU8::new(Dialects::all().bits()),
+            traffic: Traffic::new(tokio::time::Instant::now().into_std()),
             whole: Mutex::new((rev, settings)),
         };
         rules.publish(rev, settings);

@@ -15,6 +15,7 @@ use super::link::Link;
 use super::listener::Place;
 use super::socket::Eye;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
+use crate::presence::pulse::missed_beats;
 use crate::presence::{ConnNo, Departure, Dialect, Pulse, Reason, Revision};
 use crate::protocol::sniff::Start;
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
@@ -380,6 +381,8 @@ impl Session {
         let gap = self.last_beat.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         self.last_beat = Some(now);
         self.pulse.beat(gap, interval);
+        rules.traffic.heard(now.into_std(), missed_beats(gap, interval));
+        rules.traffic.said(now.into_std());
         if let Some(us) = ping.rtt_us {
             self.pulse.set_rtt(Duration::from_micros(us.into()));
         }

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::handle::HubHandle;
+use super::http;
 use super::link::Link;
 use super::session::Caller;
 use crate::protocol::sniff::Start;
@@ -25,6 +26,11 @@ pub(crate) fn lead<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let _ = (start, io, head, link, caller, hub);
-    Box::pin(async {})
+    match start {
+        Start::Http => Box::pin(http::lead(io, head, caller, hub)),
+        Start::Presence | Start::Netsync => {
+            let _ = link;
+            Box::pin(async {})
+        }
+    }
 }
