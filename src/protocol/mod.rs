@@ -10,6 +10,7 @@ pub mod entry;
 pub mod message;
 pub mod register;
 pub mod sniff;
+pub mod websocket;
 
 pub use code::ErrorCode;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};

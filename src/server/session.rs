@@ -181,7 +181,7 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// It went without a word.
-    fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { last_word: LastWord::Nothing, refusal: None }
     }
 
@@ -215,7 +215,7 @@ where
             Ok(Heard::WantsPage) => continue,
             Err(WireEnd::TooLong) => return Err(Ended::told(ErrorCode::TooLong, answers::too_long(), None)),
             Err(WireEnd::Failed(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
-                return Err(Ended::told(ErrorCode::BadRequest, error.to_string(), None));
+                return Err(answers::misread(&error));
             }
             Err(_) => return Err(Ended::silent()),
         };

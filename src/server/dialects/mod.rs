@@ -1,5 +1,7 @@
 //! Conversations that are not led in the presence protocol's own lines.
 
+pub(super) mod websocket;
+
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -27,10 +29,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     match start {
-        Start::Http => Box::pin(http::lead(io, head, caller, hub)),
-        Start::Presence | Start::Netsync => {
-            let _ = link;
-            Box::pin(async {})
-        }
+        Start::Http => Box::pin(http::lead(io, head, link, caller, hub)),
+        Start::Presence | Start::Netsync => Box::pin(async {}),
     }
 }

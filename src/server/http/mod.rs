@@ -9,6 +9,7 @@ mod metrics;
 mod query;
 mod routes;
 mod stream;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +20,7 @@ use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,8 +31,10 @@ use tokio_util::sync::CancellationToken;
 use guard::Guarded;
 use stream::EventStream;
 
+use super::dialects::websocket;
 use super::handle::{HubHandle, ToHub};
 use super::ledger::Question;
+use super::link::Link;
 use super::listener::Place;
 use super::session::Caller;
 
@@ -85,13 +89,23 @@ struct Visit {
     /// When this connection ends unless something happens; `None` while events are listened to.
     until: watch::Sender<Option<Instant>>,
     seat: Mutex<Seat>,
+    /// Set when a request was for a WebSocket, and was granted.
+    upgrade: Mutex<Option<Upgrade>>,
+}
+
+/// A WebSocket that begins where this conversation ends.
+#[derive(Debug)]
+struct Upgrade {
+    on: OnUpgrade,
+    /// What its request called the client.
+    name: Option<String>,
 }
 
 /// What this connection counts as.
 #[derive(Debug)]
 enum Seat {
     /// Not registered: nothing has been asked yet.
-    Waiting(#[expect(dead_code, reason = "held, and given back by being dropped")] Option<Place>),
+    Waiting(Option<Place>),
     /// One of those who ask.
     Taken(#[expect(dead_code, reason = "held, and given back by being dropped")] OwnedSemaphorePermit),
 }
@@ -104,7 +118,22 @@ impl Visit {
             cut: CancellationToken::new(),
             until: watch::Sender::new(Some(caller.deadline)),
             seat: Mutex::new(Seat::Waiting(caller.place.take())),
+            upgrade: Mutex::new(None),
         }
+    }
+
+    /// Remembers that this becomes a WebSocket.
+    fn becomes(&self, upgrade: Upgrade) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+    }
+
+    /// Gives up what this connection counts as, and what it becomes.
+    fn leave(&self) -> (Seat, Option<Upgrade>) {
+        let seat = std::mem::replace(
+            &mut *self.seat.lock().unwrap_or_else(PoisonError::into_inner),
+            Seat::Waiting(None),
+        );
+        (seat, self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 
     /// Makes this connection one of those who ask, if there is room.
@@ -134,12 +163,31 @@ impl Visit {
     }
 }
 
-/// Answers the requests of one connection, whose first bytes are in `head`.
-pub(crate) async fn lead<S>(io: S, head: BytesMut, mut caller: Box<Caller>, hub: HubHandle)
+/// Answers the requests of one connection, whose first bytes are in `head`, until it ends or becomes a WebSocket.
+pub(crate) async fn lead<S>(io: S, head: BytesMut, link: Arc<Link>, mut caller: Box<Caller>, hub: HubHandle)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let visit = Arc::new(Visit::new(&mut caller, &hub));
+    let Some((seat, upgrade)) = Box::pin(attend(io, head, &mut caller, &hub)).await else { return };
+    let Ok(upgraded) = upgrade.on.await else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<S>>>() else { return };
+    let (io, head) = parts.io.into_inner().into_parts();
+    let mut read = parts.read_buf.to_vec();
+    read.extend_from_slice(&head);
+    match seat {
+        Seat::Waiting(place) => caller.place = place,
+        // It has asked other things before, so its time to register begins now.
+        Seat::Taken(_) => caller.deadline = Instant::now() + hub.rules().register_timeout(),
+    }
+    websocket::lead(io, read, upgrade.name, link, caller, hub).await;
+}
+
+/// Answers requests; returns what it becomes, if that is a WebSocket.
+async fn attend<S>(io: S, head: BytesMut, caller: &mut Caller, hub: &HubHandle) -> Option<(Seat, Upgrade)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let visit = Arc::new(Visit::new(caller, hub));
     let mut until = visit.until.subscribe();
     let service = service_fn(|request: Request<Incoming>| {
         let visit = visit.clone();
@@ -148,13 +196,16 @@ where
     let connection = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Guarded::new(io, head)), service);
+        .serve_connection(TokioIo::new(Guarded::new(io, head)), service)
+        .with_upgrades();
     tokio::select! {
-        _ = connection => {} // However it ended: there is nobody to tell.
-        () = expired(&mut until) => {}
-        () = visit.cut.cancelled() => {}
-        () = hub.gone() => {}
+        ended = connection => ended.ok()?,
+        () = expired(&mut until) => return None,
+        () = visit.cut.cancelled() => return None,
+        () = hub.gone() => return None,
     }
+    let (seat, upgrade) = visit.leave();
+    upgrade.map(|upgrade| (seat, upgrade))
 }
 
 /// Waits until the time is up that a connection has at the moment.

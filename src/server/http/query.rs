@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use crate::presence::State;
 use crate::presence::view::{Sort, Window};
 use crate::protocol::clean;
+use crate::protocol::websocket::decoded;
 use crate::server::ledger::Shelf;
 
 /// How many rows one answer has at most.
@@ -70,24 +71,11 @@ pub(super) fn clients(query: &str) -> Result<Clients, String> {
 }
 
 /// Yields the parameters, decoded.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(&name.replace('+', " ")), decoded(&value.replace('+', " ")))
     })
-}
-
-/// Reads `%41` as `A`; what is not well-formed stays as it is, what is no text becomes U+FFFD.
-pub(super) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let code = tail.get(..2).filter(|hex| first == b'%' && hex.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(code.unwrap_or(first));
-        rest = if code.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn state(word: &str) -> Result<State, String> {
@@ -167,13 +155,5 @@ mod tests {
             let error = clients(query).unwrap_err();
             assert!(error.contains(word) && !error.contains('\x1b'), "{query}: {error}");
         }
-    }
-
-    #[test]
-    fn escapes_are_decoded_once_and_broken_ones_stay() {
-        assert_eq!(decoded("a%20b%C3%A9%2541"), "a b\u{e9}%41");
-        assert_eq!(decoded("100%"), "100%");
-        assert_eq!(decoded("%zz%+1%2"), "%zz%+1%2");
-        assert_eq!(decoded("%ff"), "\u{fffd}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::query::{self, Clients};
 use super::stream::{EventStream, WAITING_MAX};
-use super::{Body, PATIENCE, Visit, gate, json, metrics};
+use super::{Body, PATIENCE, Visit, gate, json, metrics, upgrade};
 use crate::presence::Dialect;
 use crate::server::ledger::{Facts, Question, Subscriber};
 
@@ -23,16 +23,23 @@ const INDEX: &str = "presence-tui\n\n\
     /health/stale         who is late or timed out\n\
     /clients              rows: ?state=&user=&sort=&limit=&offset=; state=closed for the last departures\n\
     /events               what happens, as it happens (server-sent events)\n\
-    /metrics              figures for Prometheus\n";
+    /metrics              figures for Prometheus\n    \
+    /browser              a page that is a client\n";
+
+/// What `/browser` says: a page that registers over a WebSocket.
+const BROWSER: &str = include_str!("../../../assets/browser.html");
 
 /// Answers one request.
-pub(super) async fn answer<B>(request: Request<B>, visit: &Visit) -> Response<Body> {
+pub(super) async fn answer<B>(mut request: Request<B>, visit: &Visit) -> Response<Body> {
+    if let Some(refused) = gate::check(&request) {
+        return refused;
+    }
+    if upgrade::is_asked_for(&request) {
+        return upgrade::answer(&mut request, visit);
+    }
     visit.until.send_replace(Some(Instant::now() + PATIENCE));
     if !visit.sit() {
         return last(problem(StatusCode::SERVICE_UNAVAILABLE, "too many ask at once; try again soon"));
-    }
-    if let Some(refused) = gate::check(&request) {
-        return refused;
     }
     if !visit.hub.rules().dialects().contains(Dialect::Http) {
         return last(problem(StatusCode::NOT_FOUND, "HTTP is switched off here"));
@@ -45,6 +52,7 @@ pub(super) async fn answer<B>(request: Request<B>, visit: &Visit) -> Response<Bo
     let query = request.uri().query().unwrap_or_default();
     match request.uri().path() {
         "/" => text("text/plain; charset=utf-8", INDEX),
+        "/browser" => text("text/html; charset=utf-8", BROWSER),
         "/healthz" => text("text/plain; charset=utf-8", "ok\n"),
         "/readyz" => ready(visit).await,
         "/health/connections" => {
@@ -136,7 +144,7 @@ pub(super) fn problem(status: StatusCode, words: &str) -> Response<Body> {
 }
 
 /// Makes an answer the last one of its connection.
-fn last(mut response: Response<Body>) -> Response<Body> {
+pub(super) fn last(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
