@@ -8,6 +8,7 @@ pub mod code;
 pub mod codec;
 pub mod entry;
 pub mod message;
+pub mod netsync;
 pub mod register;
 pub mod sniff;
 pub mod websocket;

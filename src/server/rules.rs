@@ -4,8 +4,13 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::R
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::traffic::Traffic;
 use crate::presence::{Dialects, Revision, Settings};
+
+/// How many refused connections are held open at once; those beyond are closed.
+const HELD_MAX: usize = 512;
 
 /// The rules in force, published by the hub and read on every ping.
 ///
@@ -20,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) connecting: AtomicUsize,
     /// Which dialects are answered.
     dialects: AtomicU8,
+    /// Places for refused connections that must not be closed at once.
+    pub(crate) held: Semaphore,
     /// How many heartbeats went in and out.
     pub(crate) traffic: Traffic,
     whole: Mutex<(Revision, Settings)>,
@@ -33,6 +40,7 @@ impl Rules {
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
             connecting: AtomicUsize::new(0),
             dialects: AtomicU8::new(Dialects::all().bits()),
+            held: Semaphore::new(HELD_MAX),
             traffic: Traffic::new(tokio::time::Instant::now().into_std()),
             whole: Mutex::new((rev, settings)),
         };

@@ -6,5 +6,6 @@
 mod common;
 
 mod http;
+mod netsync;
 mod sniffing;
 mod websocket;

@@ -128,18 +128,18 @@ async fn a_native_client_is_a_native_client() {
     assert_eq!((&pong["seq"], &pong["t"]), (&4.into(), &"x".into()));
     socket.say("{broken").await;
     assert_eq!(socket.hear_type("error").await["code"], "bad_request");
-    let _other = lab.legacy().await;
-    assert_eq!(socket.hear_type("client_joined").await["clients"][0]["port"], 3000);
     let it = row(&mut lab).await;
     assert_eq!(
         (&it["dialect"], &it["protocol"], &it["cannot"]),
         (&"websocket".into(), &1.into(), &Value::Null)
     );
+    let _other = lab.legacy().await;
+    assert_eq!(socket.hear_type("client_joined").await["clients"][0]["port"], 3000);
     socket.say(r#"{"type":"leave","reason":"quit"}"#).await;
     assert_eq!(socket.closed().await, (1000, String::new()));
     lab.word().await;
     lab.word().await;
-    assert_eq!(lab.event().await, ("left".to_owned(), "left: quit, up 0ms".to_owned()));
+    assert!(lab.event().await.1.starts_with("left: quit, up "));
 }
 
 #[tokio::test(start_paused = true)]

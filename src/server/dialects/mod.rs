@@ -1,5 +1,6 @@
 //! Conversations that are not led in the presence protocol's own lines.
 
+mod netsync;
 pub(super) mod websocket;
 
 use std::pin::Pin;
@@ -30,6 +31,7 @@ where
 {
     match start {
         Start::Http => Box::pin(http::lead(io, head, link, caller, hub)),
-        Start::Presence | Start::Netsync => Box::pin(async {}),
+        // What is ours never comes here.
+        Start::Netsync | Start::Presence => Box::pin(netsync::lead(io, head, link, caller, hub)),
     }
 }
