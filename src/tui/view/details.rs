@@ -8,10 +8,10 @@ use ratatui::text::Line;
 
 use super::pen::{Pen, Text};
 use super::{count, row};
-use crate::presence::State;
 use crate::presence::pulse::Beat;
 use crate::presence::span::brief;
 use crate::presence::view::RowView;
+use crate::presence::{Dialect, State};
 use crate::tui::format::{age, bar, date, late_bar, running, since, time_of_day};
 use crate::tui::layout::Pane;
 use crate::tui::model::Model;
@@ -63,9 +63,15 @@ fn state(model: &Model, row: &RowView) -> Line<'static> {
     let flapping = if row.flapping { "    flapping" } else { "" };
     let tags: Vec<String> = row.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let tags = if tags.is_empty() { String::new() } else { format!("    tags {}", tags.join(", ")) };
-    let protocol = if row.version == 0 { "base".to_owned() } else { row.version.to_string() };
+    let protocol = match (row.dialect, row.version) {
+        (Dialect::Presence, 0) => "base".to_owned(),
+        (Dialect::Presence, version) => version.to_string(),
+        (other, 0) => other.to_string(),
+        (other, version) => format!("{version} over {other}"),
+    };
+    let cannot = Dialect::cannot(row.version).map(|cannot| format!(" ({cannot})")).unwrap_or_default();
     line.add(flapping, Role::Warning)
-        .add(format!("    id {}    protocol {protocol}{tags}", row.id), Role::Dim)
+        .add(format!("    id {}    protocol {protocol}{cannot}{tags}", row.id), Role::Dim)
         .done()
 }
 
