@@ -1,7 +1,8 @@
 //! The real binary, one port, and every kind of client on it: sockets, curl, a WebSocket library, a browser.
 #![cfg(unix)]
 #![allow(missing_docs, reason = "a test is documented by its name")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are test code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are test code")]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "what is skipped or measured is said")]
 
 #[path = "common/process.rs"]
 mod process;

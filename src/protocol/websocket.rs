@@ -75,7 +75,7 @@ impl Talk {
                     put_line(text, lines);
                 }
                 Ok(ClientMessage::Leave { .. } | ClientMessage::Update(_) | ClientMessage::Register(_)) => {
-                    put_line(text, lines)
+                    put_line(text, lines);
                 }
                 _ => beat(owed, answer_to(text), lines),
             },

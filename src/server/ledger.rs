@@ -130,7 +130,7 @@ impl Totals {
 
     /// Returns how long a session lasted on average.
     pub(crate) fn lifetime(&self) -> Duration {
-        Duration::from_secs_f64(self.lived.as_secs_f64() / self.ended().max(1) as f64)
+        self.lived / u32::try_from(self.ended()).unwrap_or(u32::MAX).max(1)
     }
 }
 

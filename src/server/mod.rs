@@ -1,6 +1,7 @@
 //! The server: a listener, a session per connection, and one hub that owns the truth.
 
 mod answers;
+mod arrival;
 mod dialects;
 mod fanout;
 mod handle;
@@ -37,9 +38,9 @@ use crate::presence::command::Command;
 use crate::presence::registry::Limits;
 use crate::presence::view::View;
 use crate::presence::{Dialects, Event, EventKind, Settings};
+use arrival::Caller;
 use handle::{HubHandle, ToHub};
 use hub::Hub;
-use session::Caller;
 
 /// How many events may wait for the log before some are dropped.
 const EVENTS_WAITING: usize = 32 * 1024;
@@ -128,7 +129,7 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let caller = Caller::new(peer, eye, None, self.door.clone(), &self.hub);
-        self.sessions.spawn(session::run(io, caller, self.hub.clone()));
+        self.sessions.spawn(arrival::run(io, caller, self.hub.clone()));
     }
 
     /// Returns a way to steer it.

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::arrival::Caller;
 use super::handle::HubHandle;
 use super::http;
 use super::link::Link;
-use super::session::Caller;
 use crate::protocol::sniff::Start;
 
 /// Leads a conversation whose first bytes, which are in `head`, told what it is.

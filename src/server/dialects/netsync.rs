@@ -13,9 +13,9 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::presence::Dialect;
 use crate::protocol::netsync::{PING, Splitter, Value, read};
 use crate::protocol::register;
+use crate::server::arrival::{self, Caller};
 use crate::server::handle::HubHandle;
 use crate::server::link::Link;
-use crate::server::session::{self, Caller};
 
 /// The longest a client of this kind is left without a ping: it gives a server up that is silent for twice as long.
 const PING_PERIOD_MAX: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ where
     caller.origin.deaf = true;
     let cancel = caller.cancel.clone();
     let mut values = Values::new(io, head, caller.origin.peer, hub.clone());
-    let was_in = session::lead(&mut values, &link, *caller, &hub).await;
+    let was_in = arrival::lead(&mut values, &link, *caller, &hub).await;
     if was_in {
         return;
     }

@@ -18,9 +18,10 @@ use crate::presence::Dialect;
 use crate::protocol::websocket::{Frame, Talk, close_code, close_reason};
 use crate::protocol::{ErrorCode, LINE_BYTES_MAX, ServerMessage, register};
 use crate::server::answers;
+use crate::server::arrival::{self, Caller};
 use crate::server::handle::HubHandle;
 use crate::server::link::Link;
-use crate::server::session::{self, Caller, Ended};
+use crate::server::session::Ended;
 use crate::server::wire::Wire;
 
 /// How much is read at once.
@@ -47,11 +48,11 @@ pub(crate) async fn lead<S>(
         Frames { socket, talk: Talk::Native, lines: BytesMut::new(), error: None, closed: false };
     caller.origin.dialect = Dialect::WebSocket;
     let peer = caller.origin.peer;
-    if let Err(last_word) = session::in_time(&caller, &hub, frames.begin(name.as_deref(), peer)).await {
+    if let Err(last_word) = arrival::in_time(&caller, &hub, frames.begin(name.as_deref(), peer)).await {
         return Wire::new(frames, link).close(last_word).await;
     }
     caller.origin.deaf = frames.talk.is_bare();
-    session::lead(frames, &link, *caller, &hub).await;
+    arrival::lead(frames, &link, *caller, &hub).await;
 }
 
 /// The adapter between frames and lines.

@@ -31,12 +31,12 @@ use tokio_util::sync::CancellationToken;
 use guard::Guarded;
 use stream::EventStream;
 
+use super::arrival::Caller;
 use super::dialects::websocket;
 use super::handle::{HubHandle, ToHub};
 use super::ledger::Question;
 use super::link::Link;
 use super::listener::Place;
-use super::session::Caller;
 
 /// How many connections may ask at once.
 const CONNECTIONS_MAX: usize = 64;
