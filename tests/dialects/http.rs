@@ -340,3 +340,18 @@ async fn a_kick_is_seen_with_its_reason_in_what_was_asked_before() {
     assert_eq!(ask(&mut asking, "/clients?state=closed").await.json()["clients"][0]["reason"], "kicked");
     asking.io.shutdown().await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_path_of_the_protocol_page_answers_and_the_index_has_them_all() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol.md")).unwrap();
+    let (_, table) = page.split_once("| path | answer |\n").unwrap();
+    let mut lab = Lab::new();
+    let index = get(&mut lab, "/").await.body;
+    let rows = table.lines().skip(1).take_while(|line| line.starts_with("| `/"));
+    let paths: Vec<_> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    assert_eq!(paths.len(), 11);
+    for path in paths {
+        assert_eq!(get(&mut lab, path).await.status, 200, "{path}");
+        assert!(index.contains(path.split('?').next().unwrap()), "{path} is not in\n{index}");
+    }
+}

@@ -59,8 +59,9 @@ type Body = Either<Full<Bytes>, EventStream>;
 pub(crate) struct Desk {
     connections: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// One question at a time reaches the hub, so that it is never kept from its clients for long.
-    turn: Semaphore,
+    /// One question at a time reaches the hub, and not before this instant: after each it has as long for its
+    /// clients as the answer took, however many ask.
+    turn: tokio::sync::Mutex<Instant>,
 }
 
 impl Desk {
@@ -68,7 +69,7 @@ impl Desk {
         Self {
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            turn: Semaphore::new(1),
+            turn: tokio::sync::Mutex::new(Instant::now()),
         }
     }
 
@@ -155,9 +156,13 @@ impl Visit {
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let asking = async {
-            let _turn = self.hub.desk().turn.acquire().await.ok()?;
+            let mut turn = self.hub.desk().turn.lock().await;
+            sleep_until(*turn).await;
+            let asked = Instant::now();
             self.hub.send(ToHub::Ask(question(reply))).await;
-            answer.await.ok()
+            let answer = answer.await.ok();
+            *turn = Instant::now() + asked.elapsed();
+            answer
         };
         timeout(HUB_PATIENCE, asking).await.ok().flatten()
     }
