@@ -2,11 +2,12 @@
 #![cfg(unix)]
 #![allow(missing_docs, reason = "a test is documented by its name")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are test code")]
-#![allow(clippy::print_stderr, clippy::print_stdout, reason = "what is skipped or measured is said")]
+#![allow(clippy::print_stdout, reason = "what is measured is said")]
 
 #[path = "common/process.rs"]
 mod process;
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -22,6 +23,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
+
+/// Says that something was not tested, where a passing test's own words are not kept back.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {why}"); // Nobody may be there to read it.
+}
 
 /// Asks once, with the request a person's tools would send.
 async fn get(addr: SocketAddr, target: &str) -> (String, String) {
@@ -101,7 +107,7 @@ async fn every_kind_of_client_at_once() {
 #[test]
 fn curl_works() {
     if Command::new("curl").arg("--version").stdout(Stdio::null()).status().is_err() {
-        return eprintln!("SKIPPED: there is no curl on this machine");
+        return skipped("there is no curl on this machine");
     }
     let home = Home::new();
     let server = home.serve("");
@@ -302,7 +308,7 @@ async fn a_browser_tab_joins_counts_down_and_comes_back() {
     let folder = home.cwd().join("browser");
     let url = format!("http://{addr}/browser?name=tab");
     let Some(mut tab) = Browser::open(&folder, &url).await else {
-        return eprintln!("SKIPPED: there is no chromium on this machine (apt-get install chromium)");
+        return skipped("there is no chromium on this machine (apt-get install chromium)");
     };
     let row = until(async || {
         let row = json(addr, "/clients?state=online").await["clients"][0].clone();

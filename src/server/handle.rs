@@ -44,13 +44,13 @@ pub(crate) enum ToHub {
     /// A subscriber is ready for more of its snapshot.
     NextPage(ConnNo),
     /// An operator's wish.
-    Command(Command),
+    Command(Box<Command>),
     /// Settings and limits as the configuration file has them now.
     Reload(Settings, Limits, Duration),
     /// Something the listener has to say.
     Note(EventKind),
     /// Somebody wants to know something.
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 /// Where somebody comes from, and how.

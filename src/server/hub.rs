@@ -192,7 +192,7 @@ impl Hub {
             ToHub::Chat(conn, chat) => self.chat(conn, *chat),
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
-            ToHub::Command(command) => self.obey(now, command),
+            ToHub::Command(command) => self.obey(now, *command),
             ToHub::Reload(settings, limits, register_timeout) => {
                 self.registry.set_limits(limits);
                 self.handle.rules().set_register_timeout(register_timeout);
@@ -200,7 +200,7 @@ impl Hub {
                 self.judge_by(now);
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
-            ToHub::Ask(question) => self.ledger.answer(now, question, &self.registry, self.handle.rules()),
+            ToHub::Ask(question) => self.ledger.answer(now, *question, &self.registry, self.handle.rules()),
         }
     }
 

@@ -78,7 +78,7 @@ pub struct Remote(HubHandle);
 impl Remote {
     /// Passes an operator's wish on.
     pub async fn command(&self, command: Command) {
-        self.0.send(ToHub::Command(command)).await;
+        self.0.send(ToHub::Command(Box::new(command))).await;
     }
 
     /// Puts settings and limits in force as a configuration file has them.

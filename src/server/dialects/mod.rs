@@ -6,22 +6,21 @@ pub(super) mod websocket;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::arrival::Caller;
 use super::handle::HubHandle;
 use super::http;
 use super::link::Link;
+use super::wire::Wire;
 use crate::protocol::sniff::Start;
 
-/// Leads a conversation whose first bytes, which are in `head`, told what it is.
+/// Leads a conversation whose first bytes, which `wire` still has, told what it is.
 ///
 /// On the heap: a session of the presence protocol must not grow for it.
 pub(crate) fn lead<S>(
     start: Start,
-    io: S,
-    head: BytesMut,
+    wire: Wire<S>,
     link: Arc<Link>,
     caller: Box<Caller>,
     hub: HubHandle,
@@ -29,6 +28,7 @@ pub(crate) fn lead<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (io, head) = wire.into_parts();
     match start {
         Start::Http => Box::pin(http::lead(io, head, link, caller, hub)),
         // What is ours never comes here.

@@ -59,9 +59,10 @@ type Body = Either<Full<Bytes>, EventStream>;
 pub(crate) struct Desk {
     connections: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-    /// One question at a time reaches the hub, and not before this instant: after each it has as long for its
-    /// clients as the answer took, however many ask.
-    turn: tokio::sync::Mutex<Instant>,
+    /// One question at a time reaches the hub.
+    turn: Semaphore,
+    /// And none before this instant: after each it has as long for its clients as the answer took.
+    rested: Mutex<Instant>,
 }
 
 impl Desk {
@@ -69,7 +70,8 @@ impl Desk {
         Self {
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
-            turn: tokio::sync::Mutex::new(Instant::now()),
+            turn: Semaphore::new(1),
+            rested: Mutex::new(Instant::now()),
         }
     }
 
@@ -156,12 +158,15 @@ impl Visit {
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let asking = async {
-            let mut turn = self.hub.desk().turn.lock().await;
-            sleep_until(*turn).await;
+            let desk = self.hub.desk();
+            let _turn = desk.turn.acquire().await.ok()?;
+            let rested = *desk.rested.lock().unwrap_or_else(PoisonError::into_inner);
+            sleep_until(rested).await;
             let asked = Instant::now();
-            self.hub.send(ToHub::Ask(question(reply))).await;
+            self.hub.send(ToHub::Ask(Box::new(question(reply)))).await;
             let answer = answer.await.ok();
-            *turn = Instant::now() + asked.elapsed();
+            let rested = Instant::now() + asked.elapsed();
+            *desk.rested.lock().unwrap_or_else(PoisonError::into_inner) = rested;
             answer
         };
         timeout(HUB_PATIENCE, asking).await.ok().flatten()

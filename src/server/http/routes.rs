@@ -115,7 +115,7 @@ async fn events(visit: &Visit, only_asking: bool) -> Response<Body> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if !only_asking {
         let subscriber = Subscriber { events: tx, cut: visit.cut.clone() };
-        visit.hub.send(super::ToHub::Ask(Question::Events(subscriber))).await;
+        visit.hub.send(super::ToHub::Ask(Box::new(Question::Events(subscriber)))).await;
         visit.until.send_replace(None);
     }
     response
