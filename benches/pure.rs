@@ -12,7 +12,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use presence_tui::presence::registry::{Limits, Newcomer};
 use presence_tui::presence::view::{Sort, Window};
 use presence_tui::presence::viewer::Viewer;
-use presence_tui::presence::{Claim, ConnNo, Identity, Profile, Pulse, Registry, Settings};
+use presence_tui::presence::{Claim, ConnNo, Dialect, Identity, Profile, Pulse, Registry, Settings};
 use presence_tui::protocol::message::Pong;
 use presence_tui::protocol::{ClientMessage, LINE_BYTES_MAX, LineCodec, Parted, ServerMessage};
 use presence_tui::server::lines;
@@ -40,6 +40,7 @@ fn newcomer(number: u64, now: Instant) -> Newcomer {
         claim: Claim { ip: format!("10.{a}.{b}.{c}").into(), port: 3_000 },
         peer: SocketAddr::from(([10, a, b, c], 40_000)),
         version: 1,
+        dialect: Dialect::Presence,
         identity: Some(Identity { id: format!("id-{number:07}").into(), generation: 1, attempt: 1 }),
         profile,
         resume: None,

@@ -58,6 +58,7 @@ impl Toy {
             platform: Some("linux/x86_64".into()),
             tags: Vec::new(),
             version: 1,
+            dialect: presence_tui::presence::Dialect::Presence,
             last_seen: now.checked_sub(settings.interval() * (at % 10) / 10),
             deadline: Some(now + settings.timeout()),
             timeout: settings.timeout(),

@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::join::wall_ms;
 use crate::files;
+use crate::presence::Dialect;
 use crate::presence::EventKind;
 use crate::presence::known::Known;
 use crate::protocol::register::{Register, Tags};
@@ -52,6 +53,8 @@ struct Client {
     port: u16,
     peer: SocketAddr,
     v: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dialect: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,6 +212,7 @@ fn restored(stored: Stored, wall_ms: u64) -> Vec<Known> {
             claim: checked.claim,
             peer: client.peer,
             version: checked.version,
+            dialect: client.dialect.as_deref().and_then(Dialect::from_word).unwrap_or_default(),
             profile: checked.profile,
             sessions: client.sessions,
             silent: Duration::from_millis(client.silent_ms.saturating_add(since_ms)),
@@ -240,6 +244,7 @@ fn client(known: &Known) -> Client {
         port: known.claim.port,
         peer: known.peer,
         v: known.version,
+        dialect: (known.dialect != Dialect::default()).then(|| known.dialect.word().to_owned()),
         name: text(&profile.name),
         user: text(&profile.user),
         device: text(&profile.device),
@@ -273,6 +278,7 @@ mod tests {
             claim: it.claim,
             peer: ([127, 0, 0, 1], 50_000).into(),
             version: it.version,
+            dialect: Dialect::default(),
             profile: it.profile,
             sessions: 3,
             silent: Duration::from_secs(silent),
@@ -288,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_was_known_is_read_back_older_by_the_time_between() {
-        let legacy = Known { id: None, version: 0, ..known("old", 5) };
+        let legacy = Known { id: None, version: 0, dialect: Dialect::WebSocket, ..known("old", 5) };
         let all = [known("a", 1), known("b", 100), legacy];
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/folder/f.json");

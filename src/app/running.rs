@@ -58,6 +58,7 @@ impl Running {
             .context("cannot start the hub's thread")?;
         let remote = server.remote();
         let memory = memory.map(|memory| memory.keep(server.known(), remote.clone()));
+        remote.speak(config.server.dialects);
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;

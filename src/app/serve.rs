@@ -148,6 +148,7 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
         let words = "server.host, server.port, server.remember and log.* take effect at the next start";
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
+    remote.speak(config.server.dialects);
     let terms = Terms {
         settings: config.server.settings,
         limits: limits(&config),

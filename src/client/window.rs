@@ -261,6 +261,7 @@ impl Fleet for Roster<'_> {
             platform: None,
             tags: peer.tags.clone(),
             version: u8::from(!peer.id.starts_with('~')),
+            dialect: crate::presence::Dialect::Presence,
             last_seen: last_heard(peer),
             deadline: None,
             timeout: self.timeout,

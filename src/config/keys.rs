@@ -91,7 +91,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 28] = [
+pub static KEYS: [Key; 29] = [
     Key {
         section: "server",
         name: "host",
@@ -219,6 +219,19 @@ pub static KEYS: [Key; 28] = [
         preset: Example("\"front-desk\""),
         set: |d, w| value::name(w, "a name").map(|name| d.config.server.name = name),
         show: |c| Some(quoted(&c.server.name)),
+    },
+    Key {
+        section: "server",
+        name: "dialects",
+        word: "dialects",
+        on_command_line: No,
+        doc: "What is answered on the port: presence (join and every base client), netsync, websocket, http. Take out what nobody uses.",
+        preset: Value("[\"presence\", \"netsync\", \"websocket\", \"http\"]"),
+        set: |d, w| value::dialects(w).map(|dialects| d.config.server.dialects = dialects),
+        show: |c| {
+            let spoken: Vec<_> = c.server.dialects.iter().map(|one| one.word().to_owned()).collect();
+            Some(words(&spoken))
+        },
     },
     Key {
         section: "client",

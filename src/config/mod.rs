@@ -27,8 +27,8 @@ pub use resolve::{Role, Sources};
 pub use save::{SaveError, Saved, save_settings};
 
 use crate::net::addr::ServerAddr;
-use crate::presence::Settings;
 use crate::presence::view::Sort;
+use crate::presence::{Dialects, Settings};
 
 /// The last port a server tries by itself when the default one is taken.
 pub const PORT_FALLBACK_LAST: u16 = 8085;
@@ -83,6 +83,8 @@ pub struct ServerConfig {
     pub remember: bool,
     /// What the server calls itself.
     pub name: String,
+    /// Which dialects are answered on the port.
+    pub dialects: Dialects,
 }
 
 /// A client that ought to be there.

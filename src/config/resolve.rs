@@ -13,8 +13,8 @@ use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
 use super::{ClientConfig, Config, ConfigError, Expected, LogConfig, ServerConfig, Source, UiConfig, named};
-use crate::presence::Settings;
 use crate::presence::view::Sort;
+use crate::presence::{Dialects, Settings};
 
 /// The environment variable that names the file.
 const FILE_VARIABLE: &str = "PRESENCE_TUI_CONFIG";
@@ -365,6 +365,7 @@ fn blank(host_name: &str) -> Config {
             max_pings_per_second: 0,
             remember: false,
             name: host_name.to_owned(),
+            dialects: Dialects::none(),
         },
         client: ClientConfig {
             server: None,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::net::addr::{AddrError, ServerAddr};
 use crate::presence::span;
 use crate::presence::view::Sort;
+use crate::presence::{Dialect, Dialects};
 
 /// The longest name, user, device, tag or identity, in bytes; what the wire keeps.
 const NAME_BYTES_MAX: usize = 64;
@@ -247,6 +248,22 @@ pub(super) fn words(written: &Written) -> Result<Vec<String>, String> {
     }
 }
 
+/// Reads which dialects are answered; at least one.
+pub(super) fn dialects(written: &Written) -> Result<Dialects, String> {
+    let known = Dialect::ALL.map(Dialect::word);
+    let mut read = Dialects::none();
+    for word in words(written)? {
+        let dialect = Dialect::from_word(&word).ok_or_else(|| {
+            format!("{} is not a dialect ({})", shown(&word), or_else_one_of(&word, &known))
+        })?;
+        read = read.with(dialect);
+    }
+    if read == Dialects::none() {
+        return Err(format!("{written} answers nobody (some of {})", known.join(", ")));
+    }
+    Ok(read)
+}
+
 /// Reads labels: a table of texts, or `k=v` texts.
 pub(super) fn tags(written: &Written) -> Result<Vec<(String, String)>, String> {
     let read: Vec<_> = match written {
@@ -299,6 +316,16 @@ mod tests {
         for wrong in ["", "inof", "info,debgu", "info,,warn"] {
             assert!(level(&Written::Text(wrong.to_owned())).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn dialects_are_known_words_and_at_least_one() {
+        let written = |text: &str| Written::Plain(text.to_owned());
+        let some = Dialects::none().with(Dialect::Presence).with(Dialect::Http);
+        assert_eq!(dialects(&written("http, presence")), Ok(some));
+        assert!(dialects(&written("htpp")).unwrap_err().contains("did you mean http?"));
+        assert!(dialects(&written("")).unwrap_err().contains("answers nobody"));
+        assert!(dialects(&Written::Bool(true)).is_err());
     }
 
     #[test]

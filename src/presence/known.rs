@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dialect::Dialect;
 use super::row::{Claim, Profile};
 
 /// One client that should come back after a restart, or was missing already.
@@ -19,6 +20,8 @@ pub struct Known {
     pub peer: SocketAddr,
     /// Protocol version; 0 for a legacy client.
     pub version: u8,
+    /// What its last connection spoke.
+    pub dialect: Dialect,
     /// What it tells about itself.
     pub profile: Profile,
     /// How many connections it has had.

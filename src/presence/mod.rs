@@ -5,6 +5,7 @@
 //! calling it.
 
 pub mod command;
+pub mod dialect;
 pub mod event;
 pub mod known;
 pub mod lateness;
@@ -19,6 +20,7 @@ pub mod trust;
 pub mod view;
 pub mod viewer;
 
+pub use dialect::{Dialect, Dialects};
 pub use event::{Event, EventKind, Who};
 pub use pulse::Pulse;
 pub use reason::{Departure, Reason};

@@ -31,6 +31,7 @@ pub use judge::Verdict;
 use retune::Following;
 use takeover::Tenure;
 
+use super::dialect::Dialect;
 use super::event::{Event, EventKind, Who};
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
@@ -82,6 +83,8 @@ pub struct Row {
     pub peer: SocketAddr,
     /// Protocol version; 0 for a legacy client.
     pub version: u8,
+    /// What its last connection spoke.
+    pub dialect: Dialect,
     /// What it tells about itself.
     pub profile: Profile,
     /// How many connections it has had.
@@ -182,8 +185,8 @@ pub struct Registry {
     /// By connection number, so in the order they joined.
     live: BTreeMap<ConnNo, Live>,
     by_id: HashMap<Arc<str>, RowKey>,
-    /// Departed and expected legacy rows: all that tells such a client from another is its claim and its address.
-    by_claim: HashMap<(Claim, IpAddr), RowKey>,
+    /// Departed and expected legacy rows.
+    by_claim: HashMap<Claimed, RowKey>,
     per_ip: HashMap<IpAddr, usize>,
     blocks: HashMap<Blocked, Instant>,
     graveyard: Graveyard,
@@ -253,7 +256,7 @@ impl Registry {
             }));
             let ip = row.peer.ip();
             if row.tenure.is_none() {
-                self.by_claim.insert((row.claim.clone(), ip), live.row);
+                self.by_claim.insert(row.claimed(), live.row);
             }
             if let Some(there) = self.per_ip.get_mut(&ip) {
                 *there -= 1;
@@ -377,6 +380,12 @@ impl Registry {
         }
     }
 
+    /// Returns how late verdicts have been.
+    #[must_use]
+    pub fn lateness(&self) -> &Lateness {
+        &self.lateness
+    }
+
     /// Returns the verdicts that are held back, if any are.
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {
@@ -456,6 +465,16 @@ pub struct LiveRow<'a> {
     pub last_seen: Instant,
     /// Since when it is connected.
     pub since: Instant,
+}
+
+/// All that tells a legacy client from another: its claim, its name, where it comes from. The claim alone
+/// says little in a dialect that has none, as for two browser tabs on one machine.
+type Claimed = (Claim, Arc<str>, IpAddr);
+
+impl Row {
+    fn claimed(&self) -> Claimed {
+        (self.claim.clone(), self.label.clone(), self.peer.ip())
+    }
 }
 
 fn label(profile: &Profile, claim: &Claim) -> Arc<str> {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::dialect::Dialect;
 use super::event::Event;
 use super::pulse::BeatStrip;
 use super::reason::Departure;
@@ -47,6 +48,8 @@ pub struct Window {
     pub filter: String,
     /// Only rows in these states; empty for all.
     pub states: Vec<State>,
+    /// Only rows of exactly this user.
+    pub user: Option<String>,
     /// How many rows to skip.
     pub offset: usize,
     /// How many rows fit.
@@ -203,6 +206,8 @@ pub struct RowView {
     pub tags: Vec<Tag>,
     /// Protocol version: 0 for a legacy client.
     pub version: u8,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// When it was last heard.
     pub last_seen: Option<Instant>,
     /// When it will be declared gone unless heard before; `None` when gone.

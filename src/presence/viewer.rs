@@ -70,7 +70,7 @@ impl Viewer {
     pub fn show(&mut self, window: Window) {
         let same_rows = (self.window.sort, self.window.reversed) == (window.sort, window.reversed)
             && self.window.filter == window.filter
-            && self.window.states == window.states;
+            && (&self.window.states, &self.window.user) == (&window.states, &window.user);
         if !same_rows {
             self.ordered_at = None;
         }
@@ -101,7 +101,7 @@ impl Viewer {
 
     /// Tells whether every row passes the filter.
     fn shows_all(&self) -> bool {
-        self.window.filter.is_empty() && self.window.states.is_empty()
+        self.window.filter.is_empty() && self.window.states.is_empty() && self.window.user.is_none()
     }
 
     /// Puts newcomers below the others until the next order: where there is room, nobody need wait to be seen.
@@ -116,11 +116,12 @@ impl Viewer {
     }
 
     fn reorder(&mut self, now: Instant, fleet: &dyn Fleet) {
-        let Window { sort, reversed, states, .. } = &self.window;
+        let Window { sort, reversed, states, user, .. } = &self.window;
         let needle = self.window.filter.to_lowercase();
         let mut keyed: Vec<(Rank, RowKey)> = Vec::new();
         fleet.each(&mut |glance| {
-            if (states.is_empty() || states.contains(&glance.state)) && contains(&glance, &needle) {
+            let theirs = user.is_none() || user.as_deref() == glance.user;
+            if theirs && (states.is_empty() || states.contains(&glance.state)) && contains(&glance, &needle) {
                 keyed.push((rank(*sort, now, &glance), glance.key));
             }
         });

@@ -8,7 +8,10 @@ pub mod code;
 pub mod codec;
 pub mod entry;
 pub mod message;
+pub mod netsync;
 pub mod register;
+pub mod sniff;
+pub mod websocket;
 
 pub use code::ErrorCode;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};

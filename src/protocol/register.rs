@@ -1,11 +1,12 @@
 //! The first line of a conversation: as it is sent, and as it is trusted after a check.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use thiserror::Error;
 
-use super::clean;
+use super::{ClientMessage, clean};
 use crate::presence::row::{Claim, Identity, Profile, Tag};
 
 /// The longest host name DNS allows, and so the longest address claim.
@@ -195,6 +196,22 @@ impl Register {
             resume: self.resume.map(Into::into),
         })
     }
+}
+
+/// Writes the `register` line of a client that does not know how to; `name` is what it is called, if anything.
+///
+/// A port of 0 claims nothing. The same name from the same address finds its
+/// old row again, as the same claim does.
+#[must_use]
+pub fn in_place_of(name: Option<&str>, peer: SocketAddr) -> Vec<u8> {
+    let ip = name.filter(|name| is_host(name)).map_or_else(|| peer.ip().to_string(), str::to_owned);
+    let register = Register {
+        client_ip: ip,
+        client_port: if name.is_some() { 0 } else { peer.port() },
+        name: name.map(str::to_owned),
+        ..Register::default()
+    };
+    ClientMessage::Register(Box::new(register)).encode()
 }
 
 /// Cleans labels that came in an `update`.

@@ -60,6 +60,18 @@ pub(crate) fn too_many_bad_lines() -> String {
     format!("{BAD_LINES_MAX} lines in a row could not be understood")
 }
 
+/// Returns what a connection is told that does not begin like anything spoken here.
+pub(crate) fn unknown_dialect() -> Ended {
+    Ended::told(ErrorCode::BadRequest, "nothing that is spoken on this port begins like this", None)
+}
+
+/// Returns what a client of another dialect is told whose bytes make no sense.
+pub(crate) fn misread(error: &std::io::Error) -> Ended {
+    let words = error.to_string();
+    let code = if words == too_long() { ErrorCode::TooLong } else { ErrorCode::BadRequest };
+    Ended::told(code, words, None)
+}
+
 pub(crate) fn register_timeout(hub: &HubHandle) -> Ended {
     let span = brief(hub.rules().register_timeout());
     Ended::told(ErrorCode::RegisterTimeout, format!("no register within {span}"), Some(1_000))

@@ -32,6 +32,8 @@ pub(crate) enum Audience {
     Roster,
     /// Nothing: a v1 client that did not ask.
     Quiet,
+    /// Nothing at all: a client of another dialect, which would not understand a word.
+    Deaf,
 }
 
 /// The outbound side of the hub.
@@ -101,7 +103,7 @@ impl Fanout {
             Audience::Roster => {
                 self.roster.insert(conn, Cursor::default());
             }
-            Audience::Quiet => {}
+            Audience::Quiet | Audience::Deaf => {}
         }
         self.links.insert(conn, (link, audience));
         if audience == Audience::Roster {
@@ -136,7 +138,7 @@ impl Fanout {
     pub(crate) fn v1_links(&self) -> impl Iterator<Item = (ConnNo, &Arc<Link>)> {
         self.links
             .iter()
-            .filter(|(_, (_, audience))| *audience != Audience::Legacy)
+            .filter(|(_, (_, audience))| matches!(audience, Audience::Roster | Audience::Quiet))
             .map(|(&conn, (link, _))| (conn, link))
     }
 
@@ -153,11 +155,13 @@ impl Fanout {
         }
     }
 
-    /// Sends one line to everybody.
+    /// Sends one line to everybody who can read one.
     pub(crate) fn tell_all(&self, message: &ServerMessage) {
         let line = Bytes::from(message.encode());
-        for (link, _) in self.links.values() {
-            link.push(line.clone());
+        for (link, audience) in self.links.values() {
+            if *audience != Audience::Deaf {
+                link.push(line.clone());
+            }
         }
     }
 

@@ -9,12 +9,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answers;
+use super::http::Desk;
+use super::ledger::Question;
 use super::link::Link;
 use super::rules::Rules;
 use super::session::Ended;
 use crate::presence::command::Command;
 use crate::presence::registry::{Limits, Newcomer};
-use crate::presence::{ConnNo, Departure, EventKind, Pulse, Settings};
+use crate::presence::{ConnNo, Departure, Dialect, EventKind, Pulse, Settings};
 use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
 
 /// How many messages may wait for the hub; a session that finds it full waits its turn.
@@ -44,11 +46,24 @@ pub(crate) enum ToHub {
     /// A subscriber is ready for more of its snapshot.
     NextPage(ConnNo),
     /// An operator's wish.
-    Command(Command),
+    Command(Box<Command>),
     /// What the configuration file has now.
     Reload(Box<Terms>),
     /// Something the listener has to say.
     Note(EventKind),
+    /// Somebody wants to know something.
+    Ask(Box<Question>),
+}
+
+/// Where somebody comes from, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    /// The address.
+    pub(crate) peer: SocketAddr,
+    /// What it speaks.
+    pub(crate) dialect: Dialect,
+    /// It understands none of our messages, so it is sent none.
+    pub(crate) deaf: bool,
 }
 
 /// What can be changed while a server runs.
@@ -69,6 +84,7 @@ pub struct Terms {
 pub(crate) struct Knock {
     pub(crate) newcomer: Newcomer,
     pub(crate) wants_roster: bool,
+    pub(crate) deaf: bool,
     pub(crate) link: Arc<Link>,
     pub(crate) reply: oneshot::Sender<Result<Welcomed, Ended>>,
 }
@@ -117,17 +133,28 @@ pub(crate) struct HubHandle(Arc<Shared>);
 struct Shared {
     inbox: mpsc::Sender<ToHub>,
     rules: Rules,
+    desk: Desk,
 }
 
 impl HubHandle {
     /// Makes a handle, and the inbox at its other end.
     pub(crate) fn new(rules: Rules) -> (Self, mpsc::Receiver<ToHub>) {
         let (tx, inbox) = mpsc::channel(INBOX);
-        (Self(Arc::new(Shared { inbox: tx, rules })), inbox)
+        (Self(Arc::new(Shared { inbox: tx, rules, desk: Desk::new() })), inbox)
     }
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.0.rules
+    }
+
+    /// Returns what limits those who ask.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
+    }
+
+    /// Waits until the hub has stopped.
+    pub(crate) async fn gone(&self) {
+        self.0.inbox.closed().await;
     }
 
     /// Tells the hub at once; while its inbox is full, when the result is awaited. Nothing when it has stopped.
@@ -152,7 +179,7 @@ impl HubHandle {
     /// Asks for a client to be let in.
     pub(crate) async fn join(
         &self,
-        peer: SocketAddr,
+        origin: Origin,
         registration: Registration,
         pulse: Arc<Pulse>,
         link: Arc<Link>,
@@ -160,9 +187,20 @@ impl HubHandle {
         let (reply, answer) = oneshot::channel();
         let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
-        let newcomer =
-            Newcomer { claim, peer, version, identity, profile, resume, fresh_id, fresh_secret, pulse };
-        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, link, reply }))).await;
+        let Origin { peer, dialect, deaf } = origin;
+        let newcomer = Newcomer {
+            claim,
+            peer,
+            version,
+            dialect,
+            identity,
+            profile,
+            resume,
+            fresh_id,
+            fresh_secret,
+            pulse,
+        };
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, deaf, link, reply }))).await;
         answer.await.unwrap_or_else(|_| Err(answers::stopping()))
     }
 }

@@ -11,6 +11,7 @@ use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
+use super::record::RecordBook;
 use super::roll::{Roll, names};
 use super::rules::Rules;
 use super::screen::Screen;
@@ -87,6 +88,7 @@ pub(crate) struct Hub {
     subscribers: Vec<mpsc::Sender<Arc<Event>>>,
     screen: Screen,
     roll: Roll,
+    ledger: Ledger,
     /// When somebody's silence may be over the line; `None` while nobody is here or was.
     judge_at: Option<Instant>,
     /// When it last looked at the clock.
@@ -97,7 +99,7 @@ pub(crate) struct Hub {
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
-    ledger: Ledger,
+    record: RecordBook,
     name: String,
     summary: Summary,
 }
@@ -122,13 +124,14 @@ impl Hub {
             subscribers: Vec::new(),
             screen,
             roll: Roll::default(),
+            ledger: Ledger::default(),
             judge_at,
             looked_at: now(),
             watch: Watch::start(),
             spread: Spread::new(now()),
             drained_at: None,
             refusals: Throttle::default(),
-            ledger: Ledger::new(now()),
+            record: RecordBook::new(now()),
             name,
             summary: Summary::default(),
         };
@@ -219,7 +222,7 @@ impl Hub {
             ToHub::Chat(conn, chat) => self.chat(conn, *chat),
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
-            ToHub::Command(command) => self.obey(now, command),
+            ToHub::Command(command) => self.obey(now, *command),
             ToHub::Reload(terms) => {
                 self.registry.set_limits(terms.limits);
                 self.registry.list(now, &names(terms.expect_names));
@@ -229,11 +232,12 @@ impl Hub {
                 self.screen.touch();
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
+            ToHub::Ask(question) => self.ledger.answer(now, *question, &self.registry, self.handle.rules()),
         }
     }
 
     fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, link, reply } = knock;
+        let Knock { newcomer, wants_roster, deaf, link, reply } = knock;
         if self.drained_at.is_some() {
             let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
@@ -257,6 +261,7 @@ impl Hub {
             return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
         }
         let audience = match newcomer.version {
+            _ if deaf => Audience::Deaf,
             0 => Audience::Legacy,
             _ if wants_roster => Audience::Roster,
             _ => Audience::Quiet,
@@ -405,10 +410,12 @@ impl Hub {
         if self.judge_at.is_none_or(|at| at > now) {
             return;
         }
-        if let Some(news) = self.ledger.turn(now, || self.registry.record()) {
+        if let Some(news) = self.record.turn(now, || self.registry.record()) {
             self.registry.note(now, news);
         }
+        let rows = self.registry.counts().total();
         let verdict = self.registry.sweep(now, |conn| self.fanout.sees_unread(conn));
+        self.ledger.swept(now, rows.saturating_sub(self.registry.counts().total()));
         for conn in verdict.convicted {
             self.fanout.kick(conn, Reason::Timeout.into());
         }
@@ -424,6 +431,7 @@ impl Hub {
             self.fanout.note(now, &event);
             let event = Arc::new(event);
             self.screen.note(&event);
+            self.ledger.note(&event, &self.registry);
             for subscriber in &self.subscribers {
                 self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
             }
@@ -460,6 +468,7 @@ impl Hub {
             // Once more, so that these departures are told as well.
             for event in self.registry.take_events() {
                 let event = Arc::new(event);
+                self.ledger.note(&event, &self.registry);
                 for subscriber in &self.subscribers {
                     self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
                 }

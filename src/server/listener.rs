@@ -12,8 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Server;
+use super::arrival::{self, Caller};
 use super::handle::{HubHandle, ToHub};
-use super::session::{self, Caller, Ended};
+use super::session::Ended;
 use super::socket::{Eye, Socket};
 use super::wire::Wire;
 use crate::net::{self, AcceptTrouble};
@@ -81,8 +82,8 @@ impl Server {
                     continue;
                 };
                 let Some(place) = place.ok().map(|permit| Place::take(permit, &porter.hub)) else { return };
-                let caller = Caller { peer, eye, place: Some(place), cancel: closing.clone() };
-                sessions.spawn(session::run(stream, caller, porter.hub.clone()));
+                let caller = Caller::new(peer, eye, Some(place), closing.clone(), &porter.hub);
+                sessions.spawn(arrival::run(stream, caller, porter.hub.clone()));
             }
         });
     }

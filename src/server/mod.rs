@@ -1,14 +1,18 @@
 //! The server: a listener, a session per connection, and one hub that owns the truth.
 
 mod answers;
+mod arrival;
+mod dialects;
 mod fanout;
 mod handle;
+mod http;
 mod hub;
 mod ledger;
 #[doc(hidden)] // Public for the benches alone.
 pub mod lines;
 mod link;
 pub mod listener;
+mod record;
 mod roll;
 mod rules;
 mod screen;
@@ -16,6 +20,7 @@ mod session;
 mod socket;
 mod spread;
 mod throttle;
+mod traffic;
 mod wire;
 
 use std::net::SocketAddr;
@@ -36,11 +41,11 @@ pub use wire::{GOODBYE, WRITE_DEADLINE};
 use crate::presence::command::Command;
 use crate::presence::known::Known;
 use crate::presence::view::View;
-use crate::presence::{Event, EventKind};
+use crate::presence::{Dialects, Event, EventKind};
+use arrival::Caller;
 pub use handle::Terms;
 use handle::{HubHandle, ToHub};
 use hub::Hub;
-use session::Caller;
 
 /// How many events may wait for the log before some are dropped.
 const EVENTS_WAITING: usize = 32 * 1024;
@@ -79,12 +84,17 @@ pub struct Remote(HubHandle);
 impl Remote {
     /// Passes an operator's wish on.
     pub async fn command(&self, command: Command) {
-        self.0.send(ToHub::Command(command)).await;
+        self.0.send(ToHub::Command(Box::new(command))).await;
     }
 
     /// Puts in force what a configuration file has.
     pub async fn reload(&self, terms: Terms) {
         self.0.send(ToHub::Reload(Box::new(terms))).await;
+    }
+
+    /// Says which dialects are answered from now on; whoever is here stays.
+    pub fn speak(&self, dialects: Dialects) {
+        self.0.rules().set_dialects(dialects);
     }
 
     /// Makes an event of something the program has to say.
@@ -124,8 +134,8 @@ impl Server {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let caller = Caller { peer, eye, place: None, cancel: self.door.clone() };
-        self.sessions.spawn(session::run(io, caller, self.hub.clone()));
+        let caller = Caller::new(peer, eye, None, self.door.clone(), &self.hub);
+        self.sessions.spawn(arrival::run(io, caller, self.hub.clone()));
     }
 
     /// Returns a way to steer it.

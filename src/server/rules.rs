@@ -1,10 +1,16 @@
 //! What every session may look at without asking the hub.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::presence::{Revision, Settings};
+use tokio::sync::Semaphore;
+
+use super::traffic::Traffic;
+use crate::presence::{Dialects, Revision, Settings};
+
+/// How many refused connections are held open at once; those beyond are closed.
+const HELD_MAX: usize = 512;
 
 /// The rules in force, published by the hub and read on every ping.
 ///
@@ -17,6 +23,12 @@ pub(crate) struct Rules {
     register_timeout_us: AtomicU64,
     /// How many connections have not registered yet.
     pub(crate) connecting: AtomicUsize,
+    /// Which dialects are answered.
+    dialects: AtomicU8,
+    /// Places for refused connections that must not be closed at once.
+    pub(crate) held: Semaphore,
+    /// How many heartbeats went in and out.
+    pub(crate) traffic: Traffic,
     whole: Mutex<(Revision, Settings)>,
 }
 
@@ -27,6 +39,9 @@ impl Rules {
             interval_us: AtomicU64::new(0),
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
             connecting: AtomicUsize::new(0),
+            dialects: AtomicU8::new(Dialects::all().bits()),
+            held: Semaphore::new(HELD_MAX),
+            traffic: Traffic::new(tokio::time::Instant::now().into_std()),
             whole: Mutex::new((rev, settings)),
         };
         rules.publish(rev, settings);
@@ -56,6 +71,15 @@ impl Rules {
     /// Returns how long a connection may take to register; never longer than the connection timeout.
     pub(crate) fn register_timeout(&self) -> Duration {
         Duration::from_micros(self.register_timeout_us.load(Relaxed)).min(self.whole().1.timeout())
+    }
+
+    /// Returns which dialects are answered.
+    pub(crate) fn dialects(&self) -> Dialects {
+        Dialects::from_bits(self.dialects.load(Relaxed))
+    }
+
+    pub(crate) fn set_dialects(&self, dialects: Dialects) {
+        self.dialects.store(dialects.bits(), Relaxed);
     }
 
     pub(crate) fn set_register_timeout(&self, span: Duration) {

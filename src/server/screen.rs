@@ -89,7 +89,8 @@ impl Screen {
     }
 }
 
-fn view(
+/// Answers a window with everything a screen needs.
+pub(super) fn view(
     now: Instant,
     registry: &Registry,
     rules: &Rules,

@@ -1,22 +1,19 @@
 //! One conversation with one client, from its first byte to its last word.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
 use super::answers::{self, Pending};
-use super::handle::{HubHandle, Sending, ToHub};
+use super::handle::{HubHandle, Origin, Sending, ToHub};
 use super::link::Link;
-use super::listener::Place;
-use super::socket::Eye;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
+use crate::presence::pulse::missed_beats;
 use crate::presence::{ConnNo, Departure, Pulse, Reason, Revision};
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
 
@@ -26,71 +23,6 @@ pub const BAD_LINES_MAX: u8 = 16;
 const CHAT_BURST: u8 = 8;
 /// How long it takes until it may say one more.
 const CHAT_PERIOD: Duration = Duration::from_millis(500);
-
-/// A connection that was accepted and has not said who it is.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    /// Where it comes from.
-    pub(crate) peer: SocketAddr,
-    /// What looks for words of it that have not been read.
-    pub(crate) eye: Eye,
-    /// Its place among those who have not registered; given back when it has.
-    #[expect(dead_code, reason = "held, and given back by being dropped")]
-    pub(crate) place: Option<Place>,
-    /// Ends the wait for its registration.
-    pub(crate) cancel: CancellationToken,
-}
-
-/// Leads the conversation until the client, the hub or the network ends it.
-///
-/// Never fails: every end is a [`Departure`], told to the hub first, so that
-/// the others know at once, and then to the client. What is rare lives on the
-/// heap: a future is as large as its largest moment, and there may be a
-/// hundred thousand of these.
-pub(crate) fn run<S>(io: S, mut caller: Caller, hub: HubHandle) -> impl Future<Output = ()>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
-    let mut wire = Wire::new(io, link.clone());
-    let caller = Box::new(caller);
-    async move {
-        let greeted = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
-        let last_word = match greeted {
-            Ok(session) => session.attend(&mut wire, &link, &hub).await,
-            Err(last_word) => last_word,
-        };
-        Box::pin(wire.close(last_word)).await;
-    }
-}
-
-/// Waits, for as long as it is allowed to take, until the client is in; else returns the last word for it.
-async fn receive<S>(
-    wire: &mut Wire<S>,
-    link: &Arc<Link>,
-    caller: Box<Caller>,
-    hub: &HubHandle,
-) -> Result<Box<Session>, LastWord>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let greeted = tokio::select! {
-        biased;
-        () = caller.cancel.cancelled() => Err(answers::stopping()),
-        greeted = timeout(hub.rules().register_timeout(), greet(wire, link, caller.peer, hub)) => {
-            greeted.unwrap_or_else(|_| Err(answers::register_timeout(hub)))
-        }
-    };
-    match greeted {
-        Ok(session) => Ok(Box::new(session)),
-        Err(ended) => {
-            if let Some((code, message)) = ended.refusal {
-                hub.send(ToHub::Refused { peer: caller.peer, code, message }).await;
-            }
-            Err(ended.last_word)
-        }
-    }
-}
 
 /// How a conversation ends that never really began.
 #[derive(Debug)]
@@ -102,7 +34,7 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// It went without a word.
-    fn silent() -> Self {
+    pub(crate) fn silent() -> Self {
         Self { last_word: LastWord::Nothing, refusal: None }
     }
 
@@ -120,10 +52,10 @@ impl Ended {
 }
 
 /// Waits for a `register` that is good, and for the hub to let the client in.
-async fn greet<S>(
+pub(crate) async fn greet<S>(
     wire: &mut Wire<S>,
     link: &Arc<Link>,
-    peer: SocketAddr,
+    origin: Origin,
     hub: &HubHandle,
 ) -> Result<Session, Ended>
 where
@@ -135,12 +67,15 @@ where
             Ok(Heard::Line(line)) => line,
             Ok(Heard::WantsPage) => continue,
             Err(WireEnd::TooLong) => return Err(Ended::told(ErrorCode::TooLong, answers::too_long(), None)),
+            Err(WireEnd::Failed(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                return Err(answers::misread(&error));
+            }
             Err(_) => return Err(Ended::silent()),
         };
         let complaint = match ClientMessage::decode(&line) {
             Ok(ClientMessage::Other) => continue,
             Ok(ClientMessage::Register(register)) => match register.check() {
-                Ok(registration) => return admit(wire, link, peer, hub, registration).await,
+                Ok(registration) => return admit(wire, link, origin, hub, registration).await,
                 Err(invalid @ crate::protocol::register::Invalid::Version(_)) => {
                     return Err(Ended::told(ErrorCode::Version, invalid.to_string(), None));
                 }
@@ -161,7 +96,7 @@ where
 async fn admit<S>(
     wire: &mut Wire<S>,
     link: &Arc<Link>,
-    peer: SocketAddr,
+    origin: Origin,
     hub: &HubHandle,
     registration: Registration,
 ) -> Result<Session, Ended>
@@ -171,7 +106,7 @@ where
     let pulse = Arc::new(Pulse::new(Instant::now().into_std()));
     let version = registration.version;
     let own_id = registration.identity.as_ref().map(|identity| identity.id.clone());
-    let welcomed = hub.join(peer, registration, pulse.clone(), link.clone()).await?;
+    let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
     }
@@ -189,7 +124,7 @@ where
 
 /// A registered client's side of the conversation.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     tenancy: Tenancy,
     /// The identity it registered under, if it chose one.
     own_id: Option<Arc<str>>,
@@ -205,7 +140,12 @@ struct Session {
 
 impl Session {
     /// Converses until somebody ends it; returns the last word for the client.
-    async fn attend<S>(mut self: Box<Self>, wire: &mut Wire<S>, link: &Link, hub: &HubHandle) -> LastWord
+    pub(crate) async fn attend<S>(
+        mut self: Box<Self>,
+        wire: &mut Wire<S>,
+        link: &Link,
+        hub: &HubHandle,
+    ) -> LastWord
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -320,6 +260,8 @@ impl Session {
         let gap = self.last_beat.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         self.last_beat = Some(now);
         self.pulse.beat(gap, interval);
+        rules.traffic.heard(now.into_std(), missed_beats(gap, interval));
+        rules.traffic.said(now.into_std());
         if let Some(us) = ping.rtt_us {
             self.pulse.set_rtt(Duration::from_micros(us.into()));
         }
@@ -402,8 +344,11 @@ fn departure(end: WireEnd) -> Departure {
             std::io::ErrorKind::ConnectionReset => Departure::new(Reason::Lost, "reset by peer"),
             std::io::ErrorKind::BrokenPipe => Departure::new(Reason::Lost, "broken pipe"),
             std::io::ErrorKind::TimedOut => Departure::new(Reason::Lost, "network timeout"),
+            // Only other dialects find fault with bytes below the lines they make of them.
+            std::io::ErrorKind::InvalidData => Departure::new(Reason::Protocol, error.to_string()),
             _ => Departure::new(Reason::Lost, error.to_string()),
         },
+        WireEnd::Unknown => Departure::new(Reason::Protocol, "unknown dialect"),
     }
 }
 

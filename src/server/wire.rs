@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::codec::Decoder;
 
 use super::link::{Link, Outgoing};
+use crate::protocol::sniff::{Start, Verdict, sniff};
 use crate::protocol::{CodecError, LINE_BYTES_MAX, LineCodec};
 
 /// How long a client may take to accept a byte before it is cut as slow.
@@ -37,6 +38,8 @@ pub(crate) enum WireEnd {
     TooLong,
     /// The client does not read.
     Slow,
+    /// It does not begin like anything that is spoken here.
+    Unknown,
 }
 
 /// What a session hears.
@@ -106,6 +109,30 @@ impl Busy {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(crate) fn new(io: S, link: Arc<Link>) -> Self {
         Self { io, link, busy: None }
+    }
+
+    /// Gives the connection up, with what was read of it and not understood.
+    pub(crate) fn into_parts(self) -> (S, BytesMut) {
+        (self.io, self.busy.map(|busy| busy.input).unwrap_or_default())
+    }
+
+    /// Reads until the first bytes tell what is spoken; they stay where they are.
+    pub(crate) async fn sniff(&mut self) -> Result<Start, WireEnd> {
+        std::future::poll_fn(|cx| {
+            loop {
+                match self.busy.as_ref().map_or(Verdict::More, |busy| sniff(&busy.input)) {
+                    Verdict::Known(start) => return Poll::Ready(Ok(start)),
+                    Verdict::Unknown => return Poll::Ready(Err(WireEnd::Unknown)),
+                    Verdict::More => {}
+                }
+                match ready!(self.poll_read(cx)) {
+                    Ok(0) => return Poll::Ready(Err(WireEnd::Eof)),
+                    Ok(_) => {}
+                    Err(error) => return Poll::Ready(Err(WireEnd::Failed(error))),
+                }
+            }
+        })
+        .await
     }
 
     fn busy(&mut self) -> &mut Busy {

@@ -31,11 +31,13 @@ pub enum Column {
     Platform,
     /// The identity.
     Id,
+    /// What it speaks.
+    Dialect,
 }
 
 impl Column {
     /// Every column, in the usual order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::State,
         Self::Name,
         Self::User,
@@ -49,6 +51,7 @@ impl Column {
         Self::Note,
         Self::Platform,
         Self::Id,
+        Self::Dialect,
     ];
 
     /// Returns its name, as the configuration writes it.
@@ -68,6 +71,7 @@ impl Column {
             Self::Device => "device",
             Self::Platform => "platform",
             Self::Id => "id",
+            Self::Dialect => "dialect",
         }
     }
 
@@ -81,7 +85,7 @@ impl Column {
     #[must_use]
     pub fn usual(self, join: bool) -> bool {
         match self {
-            Self::User | Self::Device | Self::Platform | Self::Id => false,
+            Self::User | Self::Device | Self::Platform | Self::Id | Self::Dialect => false,
             Self::Note => join,
             // A peer's round trips and beats are known to the server alone.
             Self::Rtt | Self::Beats => !join,
@@ -121,6 +125,7 @@ impl Column {
             Self::Device => "DEVICE",
             Self::Platform => "PLATFORM",
             Self::Id => "ID",
+            Self::Dialect => "DIALECT",
         }
     }
 
@@ -143,17 +148,18 @@ impl Column {
             Self::Device => 5,
             Self::Platform => 6,
             Self::Id => 7,
-            Self::Note => 8,
-            Self::Rtt => 9,
-            Self::Beats => 10,
-            Self::Address => 11,
-            Self::Up => 12,
+            Self::Dialect => 8,
+            Self::Note => 9,
+            Self::Rtt => 10,
+            Self::Beats => 11,
+            Self::Address => 12,
+            Self::Up => 13,
         }
     }
 
     fn width(self, room: usize) -> usize {
         match self {
-            Self::State => 9,
+            Self::State | Self::Dialect => 9,
             Self::Name => NAME_MIN,
             Self::Address => 21,
             Self::LastPing => 10,
@@ -276,7 +282,9 @@ fn allowed(column: Column, screen: usize, beats: bool) -> bool {
         Column::Address => screen >= 96,
         // Without the beats there is room for it earlier.
         Column::Up => screen >= if beats { 110 } else { 80 },
-        Column::Beats | Column::User | Column::Device | Column::Platform | Column::Id => screen >= 80,
+        Column::Beats | Column::User | Column::Device | Column::Platform | Column::Id | Column::Dialect => {
+            screen >= 80
+        }
         Column::Note => screen >= 110,
     }
 }

@@ -44,6 +44,7 @@ pub fn row(row: &RowView, now: Now) -> Value {
         "platform": row.platform.as_deref(),
         "tags": tags,
         "protocol": row.version,
+        "dialect": row.dialect.word(),
         "last_seen": time(row.last_seen),
         "times_out_in_s": left.map(|left| (left * 10.0).floor() / 10.0),
         "timeout_s": row.timeout.as_secs_f64(),

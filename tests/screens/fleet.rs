@@ -131,6 +131,7 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
             Vec::new()
         },
         version: 1,
+        dialect: presence_tui::presence::Dialect::Presence,
         last_seen: seen,
         deadline: seen.filter(|_| live).map(|seen| seen + secs(15.0)),
         timeout: secs(15.0),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::takeover::Tenure;
 use super::{Limits, Live, Registry, Row, Standing, label};
+use crate::presence::dialect::Dialect;
 use crate::presence::event::EventKind;
 use crate::presence::pulse::Pulse;
 use crate::presence::reason::{Departure, Reason};
@@ -21,6 +22,8 @@ pub struct Newcomer {
     pub peer: SocketAddr,
     /// Protocol version; 0 for a legacy client.
     pub version: u8,
+    /// What it speaks.
+    pub dialect: Dialect,
     /// Who it says it is.
     pub identity: Option<Identity>,
     /// What it tells about itself.
@@ -107,9 +110,11 @@ impl Registry {
                 attempt: 0,
             })
         });
-        let known = match &identity {
-            Some(identity) => self.by_id.get(&identity.id).copied(),
-            None => self.by_claim.get(&(newcomer.claim.clone(), newcomer.peer.ip())).copied(),
+        let known = if let Some(identity) = &identity {
+            self.by_id.get(&identity.id).copied()
+        } else {
+            let label = label(&newcomer.profile, &newcomer.claim);
+            self.by_claim.get(&(newcomer.claim.clone(), label, newcomer.peer.ip())).copied()
         };
         let replaced = match (known, &identity) {
             (Some(key), Some(identity)) => self.judge_takeover(now, key, identity, newcomer)?,
@@ -219,6 +224,7 @@ impl Registry {
             claim: newcomer.claim.clone(),
             peer: newcomer.peer,
             version: newcomer.version,
+            dialect: newcomer.dialect,
             profile: newcomer.profile.clone(),
             sessions,
             rhythm,
@@ -262,7 +268,7 @@ impl Registry {
             Standing::Awaited(_) => return self.leave_roll(now, key),
             Standing::Gone(gone) => gone,
         };
-        self.by_claim.remove(&(row.claim.clone(), row.peer.ip()));
+        self.by_claim.remove(&row.claimed());
         let away = now.saturating_duration_since(gone.last_seen);
         if let Some(number) = gone.alert {
             self.alerts.clear(number);

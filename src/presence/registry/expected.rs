@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::graveyard::GONE_ROWS_MAX;
 use super::takeover::Tenure;
-use super::{Gone, Registry, Row, Standing, label};
+use super::{Claimed, Gone, Registry, Row, Standing, label};
+use crate::presence::dialect::Dialect;
 use crate::presence::event::{EventKind, Named};
 use crate::presence::known::Known;
 use crate::presence::pulse::Pulse;
@@ -97,8 +98,8 @@ impl Registry {
     }
 
     fn await_known(&mut self, now: Instant, known: Known) {
-        let Known { id, claim, peer, version, profile, sessions, silent, missing } = known;
-        let legacy = (claim.clone(), peer.ip());
+        let Known { id, claim, peer, version, dialect, profile, sessions, silent, missing } = known;
+        let legacy = (claim.clone(), label(&profile, &claim), peer.ip());
         let twice = match &id {
             Some(id) => self.by_id.contains_key(id),
             None => self.by_claim.contains_key(&legacy),
@@ -123,6 +124,7 @@ impl Registry {
             claim,
             peer,
             version,
+            dialect,
             profile,
             sessions,
             rhythm: Rhythm::new(now),
@@ -183,6 +185,7 @@ impl Registry {
             claim: Claim { ip: "".into(), port: 0 },
             peer: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
             version: 0,
+            dialect: Dialect::default(),
             profile: Profile::default(),
             sessions: 0,
             rhythm: Rhythm::new(now),
@@ -251,7 +254,7 @@ impl Registry {
         let row = self.rows.get_mut(&key)?;
         // Whoever had it before has another identity.
         row.tenure = None;
-        let (id, claimed) = (row.id.clone(), (row.claim.clone(), row.peer.ip()));
+        let (id, claimed) = (row.id.clone(), row.claimed());
         self.unindex(key, &id, &claimed);
         Some(key)
     }
@@ -281,7 +284,7 @@ impl Registry {
         let row = self.rows.get(&key)?;
         let Standing::Awaited(awaited) = &row.standing else { return None };
         let (last_seen, buried) = (awaited.last_seen, awaited.buried);
-        let (id, claimed) = (row.id.clone(), (row.claim.clone(), row.peer.ip()));
+        let (id, claimed) = (row.id.clone(), row.claimed());
         if let Some(waiting) = self.roll.listed.get_mut(&row.label) {
             waiting.take_if(|waiting| *waiting == key);
         }
@@ -349,7 +352,7 @@ impl Registry {
     }
 
     /// Takes a row out of the indexes by which it is found, where they still mean this row.
-    pub(super) fn unindex(&mut self, key: RowKey, id: &Arc<str>, claimed: &(Claim, IpAddr)) {
+    pub(super) fn unindex(&mut self, key: RowKey, id: &Arc<str>, claimed: &Claimed) {
         if self.by_id.get(id) == Some(&key) {
             self.by_id.remove(id);
         }
@@ -379,6 +382,7 @@ impl Registry {
             claim: row.claim.clone(),
             peer: row.peer,
             version: row.version,
+            dialect: row.dialect,
             profile: row.profile.clone(),
             sessions: row.sessions,
             silent: now.saturating_duration_since(last_seen),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Registry, Row, Standing};
+use crate::presence::dialect::Dialect;
 use crate::presence::pulse::BeatStrip;
 use crate::presence::row::RowKey;
 use crate::presence::view::{Alert, Alerts, RowView};
@@ -29,7 +30,9 @@ impl Fleet for Registry {
                 (Some(&gone.pulse), self.settings.timeout(), departed)
             }
         };
-        let claim = glance.peer.map(|_| row.claim.to_string());
+        // Who cannot claim an address, or has none to claim, has port 0 in another dialect than our own.
+        let has_claim = glance.peer.is_some() && (row.dialect == Dialect::Presence || row.claim.port != 0);
+        let claim = has_claim.then(|| row.claim.to_string());
         Some(RowView {
             key,
             state: glance.state,
@@ -43,6 +46,7 @@ impl Fleet for Registry {
             platform: row.profile.platform.clone(),
             tags: row.profile.tags.clone(),
             version: row.version,
+            dialect: row.dialect,
             last_seen: glance.last_seen,
             deadline: glance.deadline,
             timeout,

@@ -172,7 +172,7 @@ impl Registry {
             }
         }
         self.counts.remove(state);
-        let (id, claimed) = (row.id.clone(), (row.claim.clone(), row.peer.ip()));
+        let (id, claimed) = (row.id.clone(), row.claimed());
         self.unindex(key, &id, &claimed);
         self.rows.remove(&key);
         self.roll.touch();

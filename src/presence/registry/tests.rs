@@ -43,6 +43,7 @@ impl Lab {
             claim: Claim { ip: "10.0.0.1".into(), port: 3_000 },
             peer: SocketAddr::from(([127, 0, 0, last_octet], 4_000)),
             version: 1,
+            dialect: crate::presence::Dialect::Presence,
             identity: None,
             profile: Profile::default(),
             resume: None,
@@ -320,6 +321,25 @@ fn at_most_ten_thousand_departed_rows_are_kept_and_the_oldest_go_first() {
     lab.sweep(20_000);
     assert_eq!(lab.registry.counts().total(), GONE_ROWS_MAX);
     assert!(!lab.registry.rows.contains_key(&first.unwrap()));
+}
+
+#[test]
+fn legacy_clients_that_claim_nothing_are_told_apart_by_their_names() {
+    let mut lab = Lab::new();
+    let tab = |lab: &Lab, name: &str| Newcomer {
+        version: 0,
+        claim: Claim { ip: "127.0.0.1".into(), port: 0 },
+        profile: Profile { name: Some(name.into()), ..Profile::default() },
+        ..lab.newcomer(0, 1)
+    };
+    let (mine, yours) = (tab(&lab, "my tab"), tab(&lab, "your tab"));
+    let first = lab.registry.join(lab.at(0), &mine).unwrap();
+    let second = lab.registry.join(lab.at(0), &yours).unwrap();
+    for admission in [&first, &second] {
+        lab.registry.depart(lab.at(1_000), admission.conn, Departure::new(Reason::Lost, "gone"));
+    }
+    assert_eq!(lab.registry.join(lab.at(2_000), &mine).unwrap().row, first.row);
+    assert_eq!(lab.registry.join(lab.at(2_000), &yours).unwrap().row, second.row);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::presence::{Claim, Profile, Pulse};
+use crate::presence::{Claim, Dialect, Profile, Pulse};
 
 thread_local! {
     /// How long this machine has been suspended, for all the hub can tell.
@@ -30,6 +30,7 @@ fn hub(now: Instant) -> Hub {
         claim: Claim { ip: "10.0.0.1".into(), port: 3_000 },
         peer: SocketAddr::from(([127, 0, 0, 1], 4_000)),
         version: 1,
+        dialect: Dialect::Presence,
         identity: None,
         profile: Profile::default(),
         resume: None,

@@ -287,6 +287,7 @@ impl Model {
             hold_order: self.held(),
             filter: self.table.filter.clone(),
             states: self.table.states.clone(),
+            user: None,
             offset: if self.saving.is_some() { 0 } else { aim.saturating_sub(page) },
             height: if self.saving.is_some() { SNAPSHOT_ROWS_MAX } else { page * 3 },
             selected: self.table.selected,

@@ -9,11 +9,11 @@ use ratatui::text::Line;
 use super::flow::flow;
 use super::pen::{Pen, Text};
 use super::{count, row};
-use crate::presence::State;
 use crate::presence::pulse::Beat;
 use crate::presence::rhythm::{FLAP_CHANGES, FLAP_SPAN};
 use crate::presence::span::brief;
 use crate::presence::view::RowView;
+use crate::presence::{Dialect, State};
 use crate::tui::format::{age, bar, date, late_bar, running, since, time_of_day};
 use crate::tui::layout::Pane;
 use crate::tui::model::Model;
@@ -86,9 +86,8 @@ fn state(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     if row.flapping {
         pieces.push(piece(model, "flapping", Role::Warning));
     }
-    let protocol = if row.version == 0 { "base".to_owned() } else { row.version.to_string() };
     pieces.push(piece(model, format!("id {}", row.id), Role::Dim));
-    pieces.push(piece(model, format!("protocol {protocol}"), Role::Dim));
+    pieces.push(piece(model, format!("protocol {}", protocol(row)), Role::Dim));
     let facts = [("user", &row.user), ("device", &row.device), ("platform", &row.platform)];
     for (name, value) in facts {
         pieces.extend(value.as_ref().map(|value| piece(model, format!("{name} {value}"), Role::Dim)));
@@ -98,6 +97,18 @@ fn state(model: &Model, row: &RowView) -> Vec<Line<'static>> {
         pieces.push(piece(model, format!("tags {}", tags.join(", ")), Role::Dim));
     }
     pieces
+}
+
+/// Says what a client speaks, and what it cannot do.
+fn protocol(row: &RowView) -> String {
+    let spoken = match (row.dialect, row.version) {
+        (Dialect::Presence, 0) => "base".to_owned(),
+        (Dialect::Presence, version) => version.to_string(),
+        (other, 0) => other.to_string(),
+        (other, version) => format!("{version} over {other}"),
+    };
+    let cannot = Dialect::cannot(row.version).map(|cannot| format!(" ({cannot})")).unwrap_or_default();
+    spoken + &cannot
 }
 
 fn address(model: &Model, row: &RowView) -> Vec<Line<'static>> {

@@ -140,6 +140,9 @@ fn draw_column(
         Column::Id => {
             pen.cell(&row.id, width, Role::Dim);
         }
+        Column::Dialect => {
+            pen.cell(row.dialect.word(), width, quiet);
+        }
     }
 }
 

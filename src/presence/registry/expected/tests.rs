@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use super::*;
+use crate::presence::dialect::Dialect;
 use crate::presence::registry::{Limits, Newcomer};
 use crate::presence::row::ConnNo;
 use crate::presence::settings::Settings;
@@ -24,6 +25,7 @@ fn known(name: &str) -> Known {
         claim: Claim { ip: "10.0.0.7".into(), port: 3_000 },
         peer: ([127, 0, 0, 1], 50_000).into(),
         version: 1,
+        dialect: Dialect::Presence,
         profile: Profile { name: Some(name.into()), ..Profile::default() },
         sessions: 3,
         silent: secs(1),
@@ -45,6 +47,7 @@ fn returning(now: Instant, known: &Known) -> Newcomer {
         claim: known.claim.clone(),
         peer: SocketAddr::new(known.peer.ip(), 60_000),
         version: known.version,
+        dialect: known.dialect,
         identity: known.id.clone().map(|id| Identity { id, generation: 1, attempt: 1 }),
         profile: known.profile.clone(),
         resume: None,
@@ -307,8 +310,12 @@ fn the_list_can_change_and_clients_their_names() {
 
 #[test]
 fn the_same_client_twice_is_one_and_there_is_an_end_to_how_many() {
-    let twice = vec![known("a"), known("a"), legacy(known("l")), legacy(known("k"))];
-    assert_eq!(Lab::after(twice, &[]).count(State::Offline), 2, "the claim and the address are the same");
+    let twice = vec![known("a"), known("a"), legacy(known("l")), legacy(known("l")), legacy(known("k"))];
+    assert_eq!(
+        Lab::after(twice, &[]).count(State::Offline),
+        3,
+        "the claim, the address and the name are the same"
+    );
     let many = (0..200).map(|n| known(&n.to_string())).collect();
     assert_eq!(Lab::after(many, &[]).count(State::Offline), 100, "no more were ever allowed");
 

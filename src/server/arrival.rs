@@ -1,0 +1,185 @@
+//! A connection's first moments: what it speaks, and who leads the conversation from there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::answers;
+use super::dialects;
+use super::handle::{HubHandle, Origin, ToHub};
+use super::link::Link;
+use super::listener::Place;
+use super::session::{Ended, Session, greet};
+use super::socket::Eye;
+use super::wire::{LastWord, Wire, WireEnd};
+use crate::presence::Dialect;
+use crate::protocol::sniff::Start;
+
+/// A connection that was accepted and has not said who it is.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// Where it comes from, and what it speaks.
+    pub(crate) origin: Origin,
+    /// What looks for words of it that have not been read.
+    pub(crate) eye: Eye,
+    /// Its place among those who have not registered; given back when it has.
+    pub(crate) place: Option<Place>,
+    /// Ends the wait for its registration.
+    pub(crate) cancel: CancellationToken,
+    /// Until when it must have registered.
+    pub(crate) deadline: Instant,
+}
+
+impl Caller {
+    /// Starts the time it has to register.
+    pub(crate) fn new(
+        peer: SocketAddr,
+        eye: Eye,
+        place: Option<Place>,
+        cancel: CancellationToken,
+        hub: &HubHandle,
+    ) -> Self {
+        let origin = Origin { peer, dialect: Dialect::Presence, deaf: false };
+        let deadline = Instant::now() + hub.rules().register_timeout();
+        Self { origin, eye, place, cancel, deadline }
+    }
+}
+
+/// Leads the conversation until the client, the hub or the network ends it.
+///
+/// Never fails: every end is a [`Departure`], told to the hub first, so that
+/// the others know at once, and then to the client. What is rare lives on the
+/// heap: a future is as large as its largest moment, and there may be a
+/// hundred thousand of these. Other dialects are rare in this sense.
+pub(crate) fn run<S>(io: S, mut caller: Caller, hub: HubHandle) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
+    let mut wire = Wire::new(io, link.clone());
+    let caller = Box::new(caller);
+    async move {
+        let received = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
+        let last_word = match received {
+            Received::In(session) => session.attend(&mut wire, &link, &hub).await,
+            Received::Over(last_word) => last_word,
+            Received::Elsewhere(start, caller) => {
+                return dialects::lead(start, wire, link, caller, hub).await;
+            }
+        };
+        Box::pin(wire.close(last_word)).await;
+    }
+}
+
+/// Leads a conversation in lines that another dialect was turned into; returns whether the client was let in.
+pub(crate) async fn lead<S>(io: S, link: &Arc<Link>, caller: Caller, hub: &HubHandle) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut wire = Wire::new(io, link.clone());
+    let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin, hub)).await;
+    drop(caller);
+    let was_in = greeted.is_ok();
+    let last_word = match greeted {
+        Ok(session) => Box::new(session).attend(&mut wire, link, hub).await,
+        Err(last_word) => last_word,
+    };
+    wire.close(last_word).await;
+    was_in
+}
+
+/// What came of a connection.
+enum Received {
+    /// A client, let in.
+    In(Box<Session>),
+    /// Nothing; this is the last word for it.
+    Over(LastWord),
+    /// It speaks another dialect.
+    Elsewhere(Start, Box<Caller>),
+}
+
+/// Waits, for as long as it is allowed to take, until it is known what the client speaks and, if that is ours, the client is in.
+async fn receive<S>(wire: &mut Wire<S>, link: &Arc<Link>, caller: Box<Caller>, hub: &HubHandle) -> Received
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let met = in_time(&caller, hub, async {
+        match recognise(wire, hub).await? {
+            Start::Presence => Ok(Ok(greet(wire, link, caller.origin, hub).await?)),
+            other => Ok(Err(other)),
+        }
+    });
+    match met.await {
+        Ok(Ok(session)) => Received::In(Box::new(session)),
+        Ok(Err(other)) => Received::Elsewhere(other, caller),
+        Err(last_word) => Received::Over(last_word),
+    }
+}
+
+/// Finds out what is spoken, and whether that is answered here.
+async fn recognise<S>(wire: &mut Wire<S>, hub: &HubHandle) -> Result<Start, Ended>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let start = match wire.sniff().await {
+        Ok(start) => start,
+        Err(WireEnd::Unknown) => return Err(answers::unknown_dialect()),
+        Err(_) => return Err(Ended::silent()),
+    };
+    let spoken = hub.rules().dialects();
+    let answered = match start {
+        Start::Presence => spoken.contains(Dialect::Presence),
+        Start::Netsync => spoken.contains(Dialect::Netsync),
+        Start::Http => spoken.contains(Dialect::Http) || spoken.contains(Dialect::WebSocket),
+    };
+    if answered { Ok(start) } else { Err(answers::unknown_dialect()) }
+}
+
+/// Lets a conversation begin within its time and until the server stops; a refusal is told to the log.
+pub(crate) async fn in_time<T>(
+    caller: &Caller,
+    hub: &HubHandle,
+    begin: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, LastWord> {
+    let begun = tokio::select! {
+        biased;
+        () = caller.cancel.cancelled() => Err(answers::stopping()),
+        begun = timeout_at(caller.deadline, begin) => {
+            begun.unwrap_or_else(|_| Err(answers::register_timeout(hub)))
+        }
+    };
+    match begun {
+        Ok(begun) => Ok(begun),
+        Err(ended) => {
+            let (last_word, refusal) = ended.into_parts();
+            if let Some((code, message)) = refusal {
+                hub.send(ToHub::Refused { peer: caller.origin.peer, code, message }).await;
+            }
+            Err(last_word)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::rules::Rules;
+    use super::*;
+    use crate::presence::{Revision, Settings};
+
+    #[tokio::test]
+    async fn other_dialects_cost_a_session_of_ours_no_memory() {
+        let rules = Rules::new(Revision(1), Settings::default(), Duration::from_secs(5));
+        let (hub, _inbox) = HubHandle::new(rules);
+        let (_a, b) = tokio::io::duplex(10);
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let caller = Caller::new(peer, Eye::blind(), None, CancellationToken::new(), &hub);
+        let session = run(b, caller, hub);
+        let bytes = std::mem::size_of_val(&session);
+        assert!(bytes <= 256, "{bytes} bytes: there may be a hundred thousand of these");
+    }
+}

@@ -1,0 +1,37 @@
+//! Conversations that are not led in the presence protocol's own lines.
+
+mod netsync;
+pub(super) mod websocket;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::arrival::Caller;
+use super::handle::HubHandle;
+use super::http;
+use super::link::Link;
+use super::wire::Wire;
+use crate::protocol::sniff::Start;
+
+/// Leads a conversation whose first bytes, which `wire` still has, told what it is.
+///
+/// On the heap: a session of the presence protocol must not grow for it.
+pub(crate) fn lead<S>(
+    start: Start,
+    wire: Wire<S>,
+    link: Arc<Link>,
+    caller: Box<Caller>,
+    hub: HubHandle,
+) -> Pin<Box<dyn Future<Output = ()> + Send>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (io, head) = wire.into_parts();
+    match start {
+        Start::Http => Box::pin(http::lead(io, head, link, caller, hub)),
+        // What is ours never comes here.
+        Start::Netsync | Start::Presence => Box::pin(netsync::lead(io, head, link, caller, hub)),
+    }
+}
