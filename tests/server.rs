@@ -188,6 +188,24 @@ async fn a_fleet_that_has_grown_is_told_how_to_come_back_once_and_without_new_se
 }
 
 #[tokio::test(start_paused = true)]
+async fn settings_stretched_for_a_crowd_are_as_asked_again_when_it_is_gone_and_nobody_calls() {
+    let limits = Limits { max_pings_per_second: 2, ..options().limits };
+    let mut lab =
+        Lab::with(Options { settings: Settings::new(secs(4), secs(8)).unwrap(), limits, ..options() });
+    let mut crowd = Vec::new();
+    for _ in 0..20 {
+        crowd.push(lab.v1("").await.0);
+    }
+    drop(crowd);
+    let mut settings = Vec::new();
+    while let Ok(event) = tokio::time::timeout(secs(35), lab.events.recv()).await {
+        settings.extend(event.map(|event| event.kind.to_string()).filter(|it| it.starts_with("settings")));
+    }
+    assert!(settings.len() >= 2, "{settings:?}");
+    assert!(settings.last().unwrap().contains("-> 4s"), "{settings:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shortened_timeout_kills_nobody_for_silence_before_it() {
     let mut lab = Lab::new();
     let (mut peer, _) = lab.v1("").await;

@@ -186,7 +186,8 @@ impl Hub {
     /// Returns when there is something to do without being told.
     fn next_wake(&self) -> Option<Instant> {
         let called = self.registry.roll_due();
-        let watched = self.registry.counts().live() > 0 || called.is_some();
+        let stretched = self.registry.settings() != self.registry.asked();
+        let watched = self.registry.counts().live() > 0 || called.is_some() || stretched;
         let tick = watched.then(|| self.looked_at + TICK);
         let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(self.looked_at, &self.registry));
         [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll]
