@@ -69,10 +69,20 @@ impl Served {
 
     /// Returns the processor time the server has used, in milliseconds.
     pub fn cpu_ms(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
+        cpu_ms(self.child.id())
     }
+
+    /// Returns the number of the server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Returns the processor time a process has used, in milliseconds.
+pub fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
 }
 
 impl Drop for Served {

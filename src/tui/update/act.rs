@@ -94,6 +94,9 @@ fn command(model: &mut Model, action: Action, key: Key, effects: &mut Vec<Effect
             effects.push(Effect::Send(Command::Reconnect));
             model.say("reconnecting");
         }
+        Action::EditNote if model.uplink().is_some_and(|uplink| uplink.foreign.is_some()) => {
+            model.say(format!("{key}: nobody would see a note there, the server speaks something else"));
+        }
         Action::EditNote => {
             let note = model.uplink().map(|uplink| uplink.note.clone()).unwrap_or_default();
             ask(model, Dialog::Note(Input::new(note)));
