@@ -83,6 +83,29 @@ impl Desk {
         (desk, states, heard)
     }
 
+    /// Says when the server falls silent and when it answers again.
+    ///
+    /// `late` is the oldest beat whose answer is overdue, and `silent` the one
+    /// of the last time. Returns what is `silent` the next time.
+    pub fn answering(
+        &mut self,
+        late: Option<Instant>,
+        silent: Option<Instant>,
+        now: Instant,
+    ) -> Option<Instant> {
+        match (late, silent) {
+            (Some(oldest), None) => {
+                self.say(Notice::Silent { unanswered: now - oldest });
+                Some(oldest)
+            }
+            (None, Some(oldest)) => {
+                self.say(Notice::Answering { after: now - oldest });
+                None
+            }
+            _ => silent,
+        }
+    }
+
     /// Says what happened; a reader that is too slow misses it, and the miss is counted.
     pub fn say(&mut self, notice: Notice) {
         tracing::debug!(notice = ?notice);

@@ -304,32 +304,15 @@ impl From<Interrupt> for Ending {
 }
 
 fn first_uplink(options: &Options, identity: &Identity) -> Uplink {
+    let note = options.tags.iter().find(|(key, _)| key == "note").map(|(_, note)| clean::name(note));
     Uplink {
-        server: options.server.written().to_owned(),
-        address: None,
-        name: clean::name(&options.name),
         id: identity.id().to_owned(),
-        link: Link::Connecting(1),
-        legacy: false,
-        settings: legacy_settings(options.interval),
-        changed: None,
-        next_ping: None,
-        last_ping: None,
-        last_heard: None,
-        holding: false,
-        rtts: Vec::new(),
-        sent: 0,
-        answered: 0,
-        unanswered: 0,
-        reconnects: 0,
-        last_loss: None,
-        note: options
-            .tags
-            .iter()
-            .find(|(key, _)| key == "note")
-            .map(|(_, note)| clean::name(note))
-            .unwrap_or_default(),
-        foreign: None,
+        note: note.unwrap_or_default(),
+        ..Uplink::new(
+            options.server.written().to_owned(),
+            clean::name(&options.name),
+            legacy_settings(options.interval),
+        )
     }
 }
 

@@ -341,7 +341,7 @@ pub static KEYS: [Key; 29] = [
         doc: "Column the table starts sorted by: state (problems first), name, address, last_ping, times_out, rtt or up.",
         preset: Value("\"state\""),
         set: |d, w| value::sort(w).map(|sort| d.config.ui.sort = sort),
-        show: |c| Some(quoted(value::sort_word(c.ui.sort))),
+        show: |c| Some(quoted(c.ui.sort.word())),
     },
     Key {
         section: "ui",

@@ -17,17 +17,6 @@ const TAGS_MAX: usize = 16;
 /// How much of a bad value an error shows, in characters.
 const SHOWN_MAX: usize = 250;
 
-/// What `ui.sort` may be.
-const SORTS: [(&str, Sort); 7] = [
-    ("state", Sort::State),
-    ("name", Sort::Name),
-    ("address", Sort::Address),
-    ("last_ping", Sort::LastPing),
-    ("times_out", Sort::TimesOut),
-    ("rtt", Sort::Rtt),
-    ("up", Sort::Up),
-];
-
 /// What a level in a log filter may be.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -213,15 +202,10 @@ pub(super) fn address(written: &Written) -> Result<ServerAddr, String> {
 /// Reads the column to sort by.
 pub(super) fn sort(written: &Written) -> Result<Sort, String> {
     let text = text(written, "a column to sort by")?;
-    SORTS.iter().find(|(word, _)| *word == text).map(|(_, sort)| *sort).ok_or_else(|| {
-        let words = SORTS.map(|(word, _)| word);
+    Sort::from_word(text).ok_or_else(|| {
+        let words = Sort::WORDS.map(|(word, _)| word);
         format!("{written} is not a column to sort by ({})", or_else_one_of(text, &words))
     })
-}
-
-/// Returns the word for a sort order.
-pub(super) fn sort_word(sort: Sort) -> &'static str {
-    SORTS.iter().find(|(_, known)| *known == sort).map_or("state", |(word, _)| word)
 }
 
 /// Reads a log level, or a filter made of parts such as `presence_tui=debug`.

@@ -35,6 +35,31 @@ pub enum Sort {
     Up,
 }
 
+impl Sort {
+    /// Every order, with the word that settings and questions have for it.
+    pub const WORDS: [(&'static str, Self); 7] = [
+        ("state", Self::State),
+        ("name", Self::Name),
+        ("address", Self::Address),
+        ("last_ping", Self::LastPing),
+        ("times_out", Self::TimesOut),
+        ("rtt", Self::Rtt),
+        ("up", Self::Up),
+    ];
+
+    /// Returns the word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(_, sort)| *sort == self).map_or("state", |(word, _)| word)
+    }
+
+    /// Reads the word back.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, sort)| *sort)
+    }
+}
+
 /// Which rows a screen shows, and in which order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Window {
@@ -281,6 +306,35 @@ pub struct Uplink {
     pub note: String,
     /// Set when the server speaks no presence protocol; then `last_ping` stays empty, for nobody knows its timeout.
     pub foreign: Option<Foreign>,
+}
+
+impl Uplink {
+    /// Returns how things stand before the first attempt to connect.
+    #[must_use]
+    pub fn new(server: String, name: String, settings: Settings) -> Self {
+        Self {
+            server,
+            address: None,
+            name,
+            id: String::new(),
+            link: Link::Connecting(1),
+            legacy: false,
+            settings,
+            changed: None,
+            next_ping: None,
+            last_ping: None,
+            last_heard: None,
+            holding: false,
+            rtts: Vec::new(),
+            sent: 0,
+            answered: 0,
+            unanswered: 0,
+            reconnects: 0,
+            last_loss: None,
+            note: String::new(),
+            foreign: None,
+        }
+    }
 }
 
 /// What a client knows of a server that speaks something else.

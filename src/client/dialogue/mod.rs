@@ -18,7 +18,6 @@ use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::heart::Heart;
-use super::notice::Notice;
 use crate::presence::Revision;
 use crate::presence::command::Command;
 use crate::presence::view::Link;
@@ -321,17 +320,7 @@ impl Dialogue {
             .heart
             .oldest_unanswered()
             .filter(|_| looked && self.heart.late_at().is_some_and(|at| at <= now));
-        match (late, self.silent) {
-            (Some(oldest), None) => {
-                desk.say(Notice::Silent { unanswered: now - oldest });
-                self.silent = Some(oldest);
-            }
-            (None, Some(oldest)) => {
-                desk.say(Notice::Answering { after: now - oldest });
-                self.silent = None;
-            }
-            _ => {}
-        }
+        self.silent = desk.answering(late, self.silent, now);
         let since = since.into_std();
         desk.link(late.map_or(Link::Online(since), |oldest| Link::Late(since, oldest.into_std())), now);
     }

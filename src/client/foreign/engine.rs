@@ -224,25 +224,8 @@ impl From<Interrupt> for Ending {
 fn first_uplink(plan: &Plan) -> Uplink {
     let (transport, expects) = (plan.transport(), plan.expect.is_some());
     Uplink {
-        server: plan.url.to_string(),
-        address: None,
-        name: plan.name.clone(),
-        id: String::new(),
-        link: Link::Connecting(1),
         legacy: true,
-        settings: plan.settings,
-        changed: None,
-        next_ping: None,
-        last_ping: None,
-        last_heard: None,
-        holding: false,
-        rtts: Vec::new(),
-        sent: 0,
-        answered: 0,
-        unanswered: 0,
-        reconnects: 0,
-        last_loss: None,
-        note: String::new(),
         foreign: Some(Foreign { transport, expects, received: 0 }),
+        ..Uplink::new(plan.url.to_string(), plan.name.clone(), plan.settings)
     }
 }

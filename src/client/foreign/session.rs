@@ -9,7 +9,6 @@ use super::pulse::Pulse;
 use super::rules::{Ears, Reaction};
 use super::wire::{Heard, Wire};
 use crate::client::console::{Console, next_command};
-use crate::client::notice::Notice;
 use crate::client::session::at;
 use crate::presence::command::Command;
 use crate::presence::span::brief;
@@ -223,17 +222,7 @@ impl<'a> Session<'a> {
         }
         let late =
             self.pulse.oldest_unanswered().filter(|_| self.pulse.late_at().is_some_and(|at| at <= now));
-        match (late, self.silent) {
-            (Some(oldest), None) => {
-                desk.say(Notice::Silent { unanswered: now - oldest });
-                self.silent = Some(oldest);
-            }
-            (None, Some(oldest)) => {
-                desk.say(Notice::Answering { after: now - oldest });
-                self.silent = None;
-            }
-            _ => {}
-        }
+        self.silent = desk.answering(late, self.silent, now);
         let since = self.since.into_std();
         desk.link(late.map_or(Link::Online(since), |oldest| Link::Late(since, oldest.into_std())), now);
     }

@@ -15,17 +15,6 @@ const LIMIT_DEFAULT: usize = 100;
 /// How much of a wrong value is repeated.
 const SHOWN_BYTES_MAX: usize = 64;
 
-/// What `sort` may be.
-const SORTS: [(&str, Sort); 7] = [
-    ("state", Sort::State),
-    ("name", Sort::Name),
-    ("address", Sort::Address),
-    ("last_ping", Sort::LastPing),
-    ("times_out", Sort::TimesOut),
-    ("rtt", Sort::Rtt),
-    ("up", Sort::Up),
-];
-
 /// Which clients are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Clients {
@@ -89,8 +78,8 @@ fn order(text: &str) -> Result<(Sort, bool), String> {
         return Ok((Sort::State, false));
     }
     let (word, reversed) = text.strip_prefix('-').map_or((text, false), |word| (word, true));
-    let found = SORTS.iter().find(|(known, _)| *known == word).map(|(_, sort)| (*sort, reversed));
-    let known = SORTS.map(|(known, _)| known).join(", ");
+    let found = Sort::from_word(word).map(|sort| (sort, reversed));
+    let known = Sort::WORDS.map(|(known, _)| known).join(", ");
     found.ok_or_else(|| format!("{} is nothing to sort by ({known}; - before it reverses)", shown(word)))
 }
 
