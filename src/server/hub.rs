@@ -12,7 +12,7 @@ use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
 use super::record::RecordBook;
-use super::roll::{Roll, names};
+use super::roll::{KnownList, Roll, names};
 use super::rules::Rules;
 use super::screen::Screen;
 use super::spread::Spread;
@@ -151,7 +151,7 @@ impl Hub {
     }
 
     /// Returns where it tells who is known, to be kept across a restart.
-    pub(crate) fn known(&self) -> watch::Sender<Arc<Vec<Known>>> {
+    pub(crate) fn known(&self) -> watch::Sender<KnownList> {
         self.roll.sender()
     }
 
@@ -257,7 +257,8 @@ impl Hub {
         }
         self.judge_soon(now);
         let conn = admission.conn;
-        let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
+        let id = admission.id.clone();
+        let welcomed = Welcomed { conn, id, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
             return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
         }
