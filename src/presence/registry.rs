@@ -1,6 +1,8 @@
 //! The only owner of rows: who is here, who was, and the verdict on the silent.
 
+mod agenda;
 mod alerts;
+mod changes;
 mod door;
 mod doubt;
 mod expected;
@@ -20,7 +22,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agenda::Agenda;
 use alerts::AlertBook;
+use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
 use doubt::Doubt;
@@ -28,7 +32,7 @@ use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
-use retune::Following;
+use retune::{Following, Tally};
 use takeover::Tenure;
 
 use super::dialect::Dialect;
@@ -133,6 +137,8 @@ struct Live {
     is_v1: bool,
     /// What was done about its silence so far.
     doubt: Option<Box<Doubt>>,
+    /// Before this nothing can be decided about it; for [`Agenda`].
+    look_at: u64,
 }
 
 impl Live {
@@ -149,6 +155,7 @@ impl Live {
             not_before: now,
             is_v1,
             doubt: None,
+            look_at: 0,
         }
     }
 
@@ -184,6 +191,7 @@ pub struct Registry {
     rows: HashMap<RowKey, Row>,
     /// By connection number, so in the order they joined.
     live: BTreeMap<ConnNo, Live>,
+    agenda: Agenda,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
     by_claim: HashMap<Claimed, RowKey>,
@@ -193,6 +201,8 @@ pub struct Registry {
     roll: Roll,
     alerts: AlertBook,
     counts: Counts,
+    changes: Changes,
+    tally: Tally,
     lateness: Lateness,
     /// What it knows of its own mistakes; the lateness is in `lateness`.
     record: TrackRecord,
@@ -216,6 +226,7 @@ impl Registry {
             limits,
             rows: HashMap::new(),
             live: BTreeMap::new(),
+            agenda: Agenda::default(),
             by_id: HashMap::new(),
             by_claim: HashMap::new(),
             per_ip: HashMap::new(),
@@ -224,6 +235,8 @@ impl Registry {
             roll: Roll::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
+            changes: Changes::default(),
+            tally: Tally::default(),
             lateness: Lateness::default(),
             record: TrackRecord::default(),
             hold: None,
@@ -238,6 +251,7 @@ impl Registry {
     pub fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) -> bool {
         let Some(live) = self.live.remove(&conn) else { return false };
         self.counts.remove(live.state());
+        self.tally.remove(&live);
         let last_seen = live.pulse.last_seen();
         let silent = now.saturating_duration_since(last_seen);
         let up = now.saturating_duration_since(live.since);
@@ -304,6 +318,7 @@ impl Registry {
                 && let Some(number) = gone.alert.take()
             {
                 self.alerts.clear(number);
+                self.touch(key);
             }
         }
     }
@@ -328,7 +343,15 @@ impl Registry {
         self.emit(now, None, kind);
     }
 
+    /// Notes that a row came, went or looks different.
+    fn touch(&mut self, key: RowKey) {
+        self.changes.note(key, self.rows.len());
+    }
+
     fn emit(&mut self, now: Instant, key: Option<RowKey>, kind: EventKind) {
+        if let Some(row) = key {
+            self.touch(row);
+        }
         let who = key.and_then(|row| {
             let known = self.rows.get(&row)?;
             Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })

@@ -234,7 +234,10 @@ impl Registry {
         self.rows.insert(key, row);
         let pulse = newcomer.pulse.clone();
         pulse.set_revision(self.rev);
-        self.live.insert(conn, Live::new(now, key, pulse, self.settings, newcomer.version > 0));
+        let live = Live::new(now, key, pulse, self.settings, newcomer.version > 0);
+        self.tally.add(&live);
+        self.live.insert(conn, live);
+        self.look_again(now, conn);
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });
