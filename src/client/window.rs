@@ -13,6 +13,7 @@ use super::notice::Notice;
 use super::peers::{Peer, Peers};
 use crate::presence::command::Command;
 use crate::presence::pulse::BeatStrip;
+use crate::presence::row::Counts;
 use crate::presence::trust::TrackRecord;
 use crate::presence::view::{Alert, Alerts, Rollout, RowView, Uplink, View};
 use crate::presence::viewer::{Fleet, Glance, Viewer};
@@ -225,25 +226,38 @@ struct Roster<'a> {
     timeout: Duration,
 }
 
+impl<'a> Roster<'a> {
+    fn glimpse(&self, peer: &'a Peer) -> Glance<'a> {
+        Glance {
+            key: peer.key,
+            conn: None,
+            state: peer.state,
+            acked: self.acked.contains(&peer.key),
+            label: &peer.label,
+            id: &peer.id,
+            peer: address(peer),
+            user: peer.user.as_ref(),
+            tags: &peer.tags,
+            last_seen: last_heard(peer),
+            up_since: peer.up_since,
+            gone_at: peer.gone.as_ref().map(|(at, _)| *at),
+        }
+    }
+}
+
 impl Fleet for Roster<'_> {
+    fn counts(&self) -> Counts {
+        self.peers.counts()
+    }
+
     fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
         for peer in self.peers.iter() {
-            visit(Glance {
-                key: peer.key,
-                state: peer.state,
-                acked: self.acked.contains(&peer.key),
-                label: &peer.label,
-                id: &peer.id,
-                peer: address(peer),
-                user: peer.user.as_deref(),
-                tags: &peer.tags,
-                last_seen: last_heard(peer),
-                deadline: None,
-                rtt: None,
-                up_since: peer.up_since,
-                gone_at: peer.gone.as_ref().map(|(at, _)| *at),
-            });
+            visit(self.glimpse(peer));
         }
+    }
+
+    fn glance(&self, key: RowKey) -> Option<Glance<'_>> {
+        Some(self.glimpse(self.peers.get(key)?))
     }
 
     fn row(&self, _: std::time::Instant, key: RowKey) -> Option<RowView> {

@@ -1,6 +1,8 @@
 //! The only owner of rows: who is here, who was, and the verdict on the silent.
 
+mod agenda;
 mod alerts;
+mod changes;
 mod door;
 mod doubt;
 mod expected;
@@ -21,7 +23,9 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use agenda::Agenda;
 use alerts::AlertBook;
+use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
 use doubt::Doubt;
@@ -29,7 +33,7 @@ use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
-use retune::Behind;
+use retune::{Behind, Tally};
 use takeover::Tenure;
 use texts::Texts;
 
@@ -135,6 +139,8 @@ struct Live {
     is_v1: bool,
     /// What was done about its silence so far.
     doubt: Option<Box<Doubt>>,
+    /// Before this nothing can be decided about it; for [`Agenda`].
+    look_at: u64,
 }
 
 impl Live {
@@ -150,6 +156,7 @@ impl Live {
             not_before: now,
             is_v1,
             doubt: None,
+            look_at: 0,
         }
     }
 
@@ -187,6 +194,7 @@ pub struct Registry {
     /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
     /// end has nodes that are half empty.
     live: BTreeMap<ConnNo, Box<Live>>,
+    agenda: Agenda,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
     by_claim: HashMap<Claimed, RowKey>,
@@ -197,6 +205,8 @@ pub struct Registry {
     texts: Texts,
     alerts: AlertBook,
     counts: Counts,
+    changes: Changes,
+    tally: Tally,
     lateness: Lateness,
     /// What it knows of its own mistakes; the lateness is in `lateness`.
     record: TrackRecord,
@@ -220,6 +230,7 @@ impl Registry {
             limits,
             rows: HashMap::new(),
             live: BTreeMap::new(),
+            agenda: Agenda::default(),
             by_id: HashMap::new(),
             by_claim: HashMap::new(),
             per_ip: HashMap::new(),
@@ -229,6 +240,8 @@ impl Registry {
             texts: Texts::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
+            changes: Changes::default(),
+            tally: Tally::default(),
             lateness: Lateness::default(),
             record: TrackRecord::default(),
             hold: None,
@@ -243,6 +256,7 @@ impl Registry {
     pub fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) -> bool {
         let Some(live) = self.live.remove(&conn) else { return false };
         self.counts.remove(live.state());
+        self.tally.remove(&live);
         let last_seen = live.pulse.last_seen();
         let silent = now.saturating_duration_since(last_seen);
         let up = now.saturating_duration_since(live.since);
@@ -309,6 +323,7 @@ impl Registry {
                 && let Some(number) = gone.alert.take()
             {
                 self.alerts.clear(number);
+                self.touch(key);
             }
         }
     }
@@ -333,7 +348,15 @@ impl Registry {
         self.emit(now, None, kind);
     }
 
+    /// Notes that a row came, went or looks different.
+    fn touch(&mut self, key: RowKey) {
+        self.changes.note(key, self.rows.len());
+    }
+
     fn emit(&mut self, now: Instant, key: Option<RowKey>, kind: EventKind) {
+        if let Some(row) = key {
+            self.touch(row);
+        }
         let who = key.and_then(|row| {
             let known = self.rows.get(&row)?;
             Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })

@@ -1,41 +1,85 @@
 //! Answers a window: which rows, in which order.
 
+mod index;
+mod order;
+
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::row::{RowKey, State, Tag};
+use index::{Entry, Index};
+use order::{Order, Rank};
+
+use super::row::{ConnNo, Counts, RowKey, State, Tag};
 use super::view::{RowView, Selected, Sort, Window};
 
 /// A fresh order is made at most this often: rows that jump about cannot be read.
 const RESORT_PERIOD: Duration = Duration::from_secs(1);
+/// Of so many who are here one must be late, before it is worth while to walk through all of them for that.
+const LATE_SHARE: usize = 16;
 
 /// Something that has rows: a server's registry, or the roster a client keeps.
 pub trait Fleet {
+    /// Returns how many rows are in each state.
+    fn counts(&self) -> Counts;
+
     /// Shows every row to `visit`.
     fn each(&self, visit: &mut dyn FnMut(Glance<'_>));
 
+    /// Returns one row, without what changes with every beat.
+    fn glance(&self, key: RowKey) -> Option<Glance<'_>>;
+
     /// Returns one row as it is at `now`, ready to draw.
     fn row(&self, now: Instant, key: RowKey) -> Option<RowView>;
+
+    /// Shows the latest beat of everybody who has a connection to `visit`, in the order they joined.
+    fn beats(&self, _visit: &mut dyn FnMut(Beat)) {}
+
+    /// Returns the latest beat of one connection.
+    fn beat(&self, _conn: ConnNo) -> Option<Beat> {
+        None
+    }
+
+    /// Returns how often its rows have changed; `None` if nobody counts.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
+    /// Returns the rows that changed since that many changes, beats apart; `None` if that is not known.
+    fn changed_since(&self, _version: u64) -> Option<Vec<RowKey>> {
+        None
+    }
 }
 
-/// What ordering and filtering need of a row; cheap to make for a hundred thousand.
+/// What ordering and filtering need of a row, apart from its beats; cheap to make for a hundred thousand.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "each field is the field of the same name in `RowView`")]
+#[expect(missing_docs, reason = "most are the field of the same name in `RowView`")]
 pub struct Glance<'a> {
     pub key: RowKey,
+    /// Its connection, if its beats are to be asked for by that.
+    pub conn: Option<ConnNo>,
     pub state: State,
     pub acked: bool,
     pub label: &'a Arc<str>,
     pub id: &'a str,
     pub peer: Option<SocketAddr>,
-    pub user: Option<&'a str>,
+    pub user: Option<&'a Arc<str>>,
     pub tags: &'a [Tag],
+    /// When it was last heard; not asked for while it has a connection.
     pub last_seen: Option<Instant>,
-    pub deadline: Option<Instant>,
-    pub rtt: Option<Duration>,
     pub up_since: Option<Instant>,
     pub gone_at: Option<Instant>,
+}
+
+/// What changes with every beat of a connection.
+#[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "each field is the field of the same name in `RowView`")]
+pub struct Beat {
+    pub conn: ConnNo,
+    pub last_seen: Instant,
+    pub deadline: Instant,
+    pub rtt: Option<Duration>,
 }
 
 /// The rows of a window.
@@ -52,10 +96,19 @@ pub struct Page {
 }
 
 /// Keeps one screen's window and the order of its rows between looks.
+///
+/// What a look costs: the rows that are shown, and when the order is made
+/// anew, one walk through numbers that lie beside each other. Only the part of
+/// the order that is shown is worked out.
 #[derive(Debug, Default)]
 pub struct Viewer {
     window: Window,
-    order: Vec<RowKey>,
+    index: Index,
+    order: Order,
+    /// Rows that came since the order was made, where there is room to show them.
+    late_comers: Vec<RowKey>,
+    /// Where the selected row is in this order, once somebody has asked.
+    place: Option<(RowKey, Option<usize>)>,
     ordered_at: Option<Instant>,
 }
 
@@ -79,24 +132,37 @@ impl Viewer {
 
     /// Returns the rows of the window as they are at `now`.
     pub fn look(&mut self, now: Instant, fleet: &dyn Fleet) -> Page {
+        let Window { height, selected, .. } = self.window;
+        if height == 0 && selected.is_none() && self.window.filter.is_empty() {
+            return Page { matched: self.count(fleet), ..Page::default() };
+        }
         let due = match self.ordered_at {
             None => true,
             Some(at) => !self.window.hold_order && now.saturating_duration_since(at) >= RESORT_PERIOD,
         };
         if due {
             self.reorder(now, fleet);
-        } else if self.order.len() < self.window.height && self.shows_all() {
+        } else if self.order.len() < height && self.shows_all() {
             self.append(fleet);
         }
-        let matched = self.order.len();
-        let offset = self.window.offset.min(matched.saturating_sub(self.window.height));
-        let shown = self.order.iter().skip(offset).take(self.window.height);
-        let rows = shown.filter_map(|&key| fleet.row(now, key)).collect();
-        let selected = self.window.selected.and_then(|key| {
-            let position = self.order.iter().position(|&at| at == key);
+        let matched = self.order.len() + self.late_comers.len();
+        let offset = self.window.offset.min(matched.saturating_sub(height));
+        let rows = self.keys(offset, height).into_iter().filter_map(|key| fleet.row(now, key)).collect();
+        let selected = selected.and_then(|key| {
+            let position = self.position(key);
             Some(Selected { position, row: fleet.row(now, key)? })
         });
         Page { matched, offset, rows, selected }
+    }
+
+    /// Returns how many rows pass a filter without text.
+    fn count(&self, fleet: &dyn Fleet) -> usize {
+        if self.shows_all() {
+            return fleet.counts().total();
+        }
+        let mut count = 0;
+        fleet.each(&mut |glance| count += usize::from(self.admits(glance.state, glance.user)));
+        count
     }
 
     /// Tells whether every row passes the filter.
@@ -104,82 +170,133 @@ impl Viewer {
         self.window.filter.is_empty() && self.window.states.is_empty() && self.window.user.is_none()
     }
 
+    fn admits(&self, state: State, user: Option<&Arc<str>>) -> bool {
+        let Window { states, user: only, .. } = &self.window;
+        (states.is_empty() || states.contains(&state))
+            && (only.is_none() || only.as_deref() == user.map(|user| &**user))
+    }
+
+    /// Returns the rows at these places.
+    fn keys(&mut self, offset: usize, height: usize) -> Vec<RowKey> {
+        let ranked = self.order.len();
+        let end = offset.saturating_add(height).min(ranked);
+        let start = offset.min(end);
+        let reversed = self.window.reversed;
+        let range = if reversed { ranked - end..ranked - start } else { start..end };
+        let index = &self.index;
+        let key = |rank: &Rank| index.at(rank.place).map(|entry| entry.key);
+        let mut keys: Vec<RowKey> = self.order.range(range).iter().filter_map(key).collect();
+        if reversed {
+            keys.reverse();
+        }
+        let late = self.late_comers.iter().skip(offset.saturating_sub(ranked));
+        keys.extend(late.take(height - keys.len().min(height)));
+        keys
+    }
+
+    /// Returns where a row is in this order; `None` if it is not among those that match.
+    fn position(&mut self, key: RowKey) -> Option<usize> {
+        let late = self.late_comers.iter().position(|&late| late == key);
+        if let Some(at) = late {
+            return Some(self.order.len() + at);
+        }
+        if let Some((known, place)) = self.place
+            && known == key
+        {
+            return place;
+        }
+        let rank = self.index.get(key).and_then(|entry| self.order.rank_of(entry.place));
+        let place = rank.map(|rank| self.order.position(rank));
+        let place = place.map(|at| if self.window.reversed { self.order.len() - 1 - at } else { at });
+        self.place = Some((key, place));
+        place
+    }
+
     /// Puts newcomers below the others until the next order: where there is room, nobody need wait to be seen.
     fn append(&mut self, fleet: &dyn Fleet) {
-        let known = self.order.len();
-        let order = &mut self.order;
+        let late: HashSet<RowKey> = self.late_comers.iter().copied().collect();
+        let (index, late_comers) = (&self.index, &mut self.late_comers);
         fleet.each(&mut |glance| {
-            if !order.iter().take(known).any(|&key| key == glance.key) {
-                order.push(glance.key);
+            if index.get(glance.key).is_none() && !late.contains(&glance.key) {
+                late_comers.push(glance.key);
             }
         });
     }
 
     fn reorder(&mut self, now: Instant, fleet: &dyn Fleet) {
-        let Window { sort, reversed, states, user, .. } = &self.window;
         let needle = self.window.filter.to_lowercase();
-        let mut keyed: Vec<(Rank, RowKey)> = Vec::new();
-        fleet.each(&mut |glance| {
-            let theirs = user.is_none() || user.as_deref() == glance.user;
-            if theirs && (states.is_empty() || states.contains(&glance.state)) && contains(&glance, &needle) {
-                keyed.push((rank(*sort, now, &glance), glance.key));
+        self.index.refresh(fleet, !needle.is_empty());
+        let sort = self.window.sort;
+        let mut ranks = self.order.take();
+        let walks = self.walks(fleet.counts());
+        let passes = |entry: &Entry| {
+            self.admits(entry.state, entry.user.as_ref()) && (needle.is_empty() || entry.contains(&needle))
+        };
+        for entry in self.index.entries() {
+            if (walks && entry.conn.is_some()) || !passes(entry) {
+                continue;
             }
-        });
-        keyed.sort_unstable();
-        if *reversed {
-            keyed.reverse();
+            let asks = sort == Sort::State && entry.state == State::Late;
+            let beat = entry.conn.filter(|_| asks).and_then(|conn| fleet.beat(conn));
+            ranks.push(rank(sort, now, entry, beat));
         }
-        self.order = keyed.into_iter().map(|(_, key)| key).collect();
+        if walks {
+            self.index.walk(fleet, |entry, beat| {
+                if passes(entry) {
+                    ranks.push(rank(sort, now, entry, Some(beat)));
+                }
+            });
+        }
+        self.order.put(ranks);
+        self.late_comers.clear();
+        self.place = None;
         self.ordered_at = Some(now);
     }
-}
 
-/// What rows are ordered by: a group, a number inside it, then the name.
-type Rank = (u8, u64, Arc<str>);
-
-fn rank(sort: Sort, now: Instant, row: &Glance<'_>) -> Rank {
-    let age = |at: Option<Instant>| at.map_or(u64::MAX, |at| micros(now.saturating_duration_since(at)));
-    let left = |at: Option<Instant>| at.map_or(u64::MAX, |at| micros(at.saturating_duration_since(now)));
-    let number = match sort {
-        Sort::State => {
-            return match row.state {
-                State::TimedOut if !row.acked => (0, age(row.gone_at), row.label.clone()),
-                State::TimedOut => (1, age(row.gone_at), row.label.clone()),
-                State::Late => (2, left(row.deadline), row.label.clone()),
-                State::Online => (3, 0, row.label.clone()),
-                State::Left => (4, age(row.gone_at), row.label.clone()),
-                State::Offline => (5, 0, row.label.clone()),
-            };
+    /// Tells whether the order depends on the beats of many.
+    fn walks(&self, counts: Counts) -> bool {
+        match self.window.sort {
+            Sort::LastPing | Sort::TimesOut | Sort::Rtt => true,
+            Sort::State => counts.of(State::Late) > counts.live() / LATE_SHARE,
+            Sort::Name | Sort::Address | Sort::Up => false,
         }
-        Sort::Name => 0,
-        Sort::Address => return (0, 0, row.peer.map_or_else(|| "~".into(), |peer| sortable(peer).into())),
-        Sort::LastPing => age(row.last_seen),
-        Sort::TimesOut => left(row.deadline),
-        Sort::Rtt => row.rtt.map_or(u64::MAX, micros),
-        Sort::Up => u64::MAX - row.up_since.map_or(0, |at| age(Some(at))),
-    };
-    (0, number, row.label.clone())
-}
-
-/// Writes an address so that texts order as numbers do: `10.0.0.9` before `10.0.0.10`.
-fn sortable(peer: SocketAddr) -> String {
-    match peer {
-        SocketAddr::V4(v4) => {
-            let [a, b, c, d] = v4.ip().octets();
-            format!("4{a:03}{b:03}{c:03}{d:03}{:05}", v4.port())
-        }
-        SocketAddr::V6(v6) => format!("6{:032x}{:05}", v6.ip().to_bits(), v6.port()),
     }
 }
 
-fn contains(row: &Glance<'_>, needle: &str) -> bool {
-    let has = |text: &str| text.to_lowercase().contains(needle);
-    needle.is_empty()
-        || has(row.label)
-        || has(row.id)
-        || row.user.is_some_and(has)
-        || row.peer.is_some_and(|peer| has(&peer.to_string()))
-        || row.tags.iter().any(|(key, value)| has(&format!("{key}={value}")))
+/// Returns what a row is ordered by: two numbers, a third for ports, then its place by name.
+fn rank(sort: Sort, now: Instant, row: &Entry, beat: Option<Beat>) -> Rank {
+    let age = |at: Option<Instant>| at.map_or(u64::MAX, |at| micros(now.saturating_duration_since(at)));
+    let left = || beat.map_or(u64::MAX, |beat| micros(beat.deadline.saturating_duration_since(now)));
+    let (major, minor, third) = match sort {
+        Sort::State => match row.state {
+            State::TimedOut if !row.acked => (0, age(row.gone_at), 0),
+            State::TimedOut => (1, age(row.gone_at), 0),
+            State::Late => (2, left(), 0),
+            State::Online => (3, 0, 0),
+            State::Left => (4, age(row.gone_at), 0),
+            State::Offline => (5, 0, 0),
+        },
+        Sort::Name => (0, 0, 0),
+        Sort::Address => address(row.peer),
+        Sort::LastPing => (age(beat.map(|beat| beat.last_seen).or(row.last_seen)), 0, 0),
+        Sort::TimesOut => (left(), 0, 0),
+        Sort::Rtt => (beat.and_then(|beat| beat.rtt).map_or(u64::MAX, micros), 0, 0),
+        Sort::Up => (u64::MAX - row.up_since.map_or(0, |at| age(Some(at))), 0, 0),
+    };
+    Rank { major, minor, third, place: row.place }
+}
+
+/// Turns an address into numbers that order as addresses do: IPv4, then IPv6, then none.
+fn address(peer: Option<SocketAddr>) -> (u64, u64, u32) {
+    match peer {
+        Some(SocketAddr::V4(v4)) => (0, v4.ip().to_bits().into(), v4.port().into()),
+        Some(SocketAddr::V6(v6)) => {
+            let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(u64::MAX);
+            let bits = v6.ip().to_bits();
+            (half(bits >> 64).saturating_add(1), half(bits), v6.port().into())
+        }
+        None => (u64::MAX, u64::MAX, 0),
+    }
 }
 
 fn micros(span: Duration) -> u64 {
@@ -194,24 +311,31 @@ mod tests {
     struct Names(Vec<Arc<str>>);
 
     impl Fleet for Names {
+        fn counts(&self) -> Counts {
+            let mut counts = Counts::default();
+            self.0.iter().for_each(|_| counts.add(State::Online));
+            counts
+        }
+
         fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
-            for (place, label) in self.0.iter().enumerate() {
-                visit(Glance {
-                    key: RowKey(place as u64),
-                    state: State::Online,
-                    acked: false,
-                    label,
-                    id: "",
-                    peer: None,
-                    user: None,
-                    tags: &[],
-                    last_seen: None,
-                    deadline: None,
-                    rtt: None,
-                    up_since: None,
-                    gone_at: None,
-                });
-            }
+            (0..self.0.len()).filter_map(|place| self.glance(RowKey(place as u64))).for_each(visit);
+        }
+
+        fn glance(&self, key: RowKey) -> Option<Glance<'_>> {
+            Some(Glance {
+                key,
+                conn: None,
+                state: State::Online,
+                acked: false,
+                label: self.0.get(usize::try_from(key.0).unwrap())?,
+                id: "",
+                peer: None,
+                user: None,
+                tags: &[],
+                last_seen: None,
+                up_since: None,
+                gone_at: None,
+            })
         }
 
         fn row(&self, _: Instant, _: RowKey) -> Option<RowView> {
@@ -229,10 +353,10 @@ mod tests {
         viewer.look(now, &names);
         names.0.push("jo".into());
         viewer.look(now + Duration::from_millis(100), &names);
-        assert_eq!(viewer.order, [RowKey(0), RowKey(1)]);
+        assert_eq!(viewer.keys(0, 10), [RowKey(0), RowKey(1)]);
         viewer.look(now + Duration::from_millis(200), &names);
-        assert_eq!(viewer.order, [RowKey(0), RowKey(1)], "once");
+        assert_eq!(viewer.keys(0, 10), [RowKey(0), RowKey(1)], "once");
         viewer.look(now + RESORT_PERIOD, &names);
-        assert_eq!(viewer.order, [RowKey(1), RowKey(0)]);
+        assert_eq!(viewer.keys(0, 10), [RowKey(1), RowKey(0)]);
     }
 }

@@ -211,7 +211,7 @@ impl Hub {
                 self.judge_soon(now);
             }
             ToHub::Followed(conn) => {
-                self.registry.followed(conn);
+                self.registry.followed(now, conn);
                 // Its deadline may be nearer now than anybody has reckoned with.
                 self.judge_soon(now);
                 self.screen.touch();
@@ -318,7 +318,10 @@ impl Hub {
 
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Show(window) => self.screen.show(window),
+            Command::Show(window) => {
+                self.registry.watch();
+                self.screen.show(window);
+            }
             Command::Set(settings, origin) => self.set(now, settings, origin),
             Command::Kick(row, block) => {
                 if let Some(span) = block {

@@ -261,8 +261,8 @@ impl Ledger {
             age += now.saturating_duration_since(live.since);
         }
         let mut rtt = Lateness::default();
-        registry.each(&mut |glance| {
-            if let (true, Some(span)) = (glance.state.is_live(), glance.rtt) {
+        registry.beats(&mut |beat| {
+            if let Some(span) = beat.rtt {
                 rtt.record(span);
             }
         });

@@ -15,6 +15,8 @@ use crate::presence::viewer::Viewer;
 
 /// The least time between two views.
 const VIEW_PERIOD: Duration = Duration::from_millis(100);
+/// An operator who asks for another window does not wait for the next of those.
+const ANSWER_PERIOD: Duration = Duration::from_millis(10);
 /// How often rows are looked at for beats, which tell nobody that they came.
 const BEAT_PERIOD: Duration = Duration::from_millis(400);
 /// How many events are kept to be scrolled through.
@@ -28,6 +30,8 @@ pub(super) struct Screen {
     events: VecDeque<Arc<Event>>,
     /// A screen has said what it shows.
     asked: bool,
+    /// It says that it shows something else, and has no answer yet.
+    waits: bool,
     changed: bool,
     last: Option<Instant>,
 }
@@ -38,7 +42,7 @@ impl Screen {
         let events = VecDeque::new();
         let first = view(now, registry, rules, &mut viewer, &events);
         let out = watch::Sender::new(Arc::new(first));
-        Self { out, viewer, events, asked: false, changed: false, last: None }
+        Self { out, viewer, events, asked: false, waits: false, changed: false, last: None }
     }
 
     pub(super) fn views(&self) -> watch::Receiver<Arc<View>> {
@@ -47,7 +51,7 @@ impl Screen {
 
     pub(super) fn show(&mut self, window: Window) {
         self.viewer.show(window);
-        (self.asked, self.changed) = (true, true);
+        (self.asked, self.waits, self.changed) = (true, true, true);
     }
 
     /// Says that something a screen shows has changed.
@@ -65,19 +69,27 @@ impl Screen {
 
     /// Returns when the next view is due: beats change rows without telling anybody, so live rows are looked at.
     pub(super) fn due(&self, registry: &Registry) -> Option<Instant> {
-        let period = if self.changed { VIEW_PERIOD } else { BEAT_PERIOD };
+        let period = self.period();
         let moves = self.asked && (self.changed || registry.counts().live() > 0);
         moves.then(|| self.last.map(|last| last + period)).flatten()
     }
 
+    fn period(&self) -> Duration {
+        match (self.waits, self.changed) {
+            (true, _) => ANSWER_PERIOD,
+            (false, true) => VIEW_PERIOD,
+            (false, false) => BEAT_PERIOD,
+        }
+    }
+
     /// Sends a view, if its time has come and it differs from the last one.
     pub(super) fn publish(&mut self, now: Instant, registry: &Registry, rules: &Rules) {
-        let period = if self.changed { VIEW_PERIOD } else { BEAT_PERIOD };
+        let period = self.period();
         let early = self.last.is_some_and(|last| now.saturating_duration_since(last) < period);
         if !self.asked || early {
             return;
         }
-        (self.last, self.changed) = (Some(now), false);
+        (self.last, self.waits, self.changed) = (Some(now), false, false);
         let view = view(now, registry, rules, &mut self.viewer, &self.events);
         self.out.send_if_modified(|last| {
             let differs = !last.looks_like(&view);

@@ -35,7 +35,7 @@ pub(super) struct Doubt {
 /// Returns the silence after which a client is asked; `None` if that would be no earlier than the timeout.
 ///
 /// Never within the interval: a client that keeps its word is not asked.
-fn probe_after(terms: Settings) -> Option<Duration> {
+pub(super) fn probe_after(terms: Settings) -> Option<Duration> {
     let ahead = PROBE_AHEAD.max(terms.timeout() / 8);
     let after = terms.timeout().saturating_sub(ahead).max(terms.interval() * 11 / 10);
     (after < terms.timeout()).then_some(after)

@@ -142,6 +142,7 @@ impl Registry {
         }
         self.counts.add(State::Offline);
         self.rows.insert(key, Box::new(row));
+        self.touch(key);
     }
 
     /// Expects clients of these names from now on, and of no others.
@@ -195,6 +196,7 @@ impl Registry {
         self.roll.held += 1;
         self.counts.add(State::Offline);
         self.rows.insert(key, Box::new(row));
+        self.touch(key);
         key
     }
 
@@ -245,6 +247,7 @@ impl Registry {
         self.roll.held -= 1;
         self.counts.remove(State::Offline);
         self.counts.add(State::TimedOut);
+        self.touch(key);
         self.graveyard.push(now, key);
     }
 
@@ -322,6 +325,7 @@ impl Registry {
         }
         self.roll.listed.insert(name, Some(key));
         self.roll.held += 1;
+        self.touch(key);
         self.roll.touch();
     }
 

@@ -2,32 +2,58 @@
 
 use std::time::Instant;
 
-use super::{Registry, Row, Standing};
+use super::{Live, Registry, Row, Standing};
 use crate::presence::dialect::Dialect;
 use crate::presence::pulse::BeatStrip;
-use crate::presence::row::RowKey;
+use crate::presence::row::{ConnNo, Counts, RowKey};
 use crate::presence::view::{Alert, Alerts, RowView};
-use crate::presence::viewer::{Fleet, Glance};
+use crate::presence::viewer::{Beat, Fleet, Glance};
 
 impl Fleet for Registry {
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+
     fn each(&self, visit: &mut dyn FnMut(Glance<'_>)) {
         for (&key, row) in &self.rows {
-            visit(self.glance(key, row));
+            visit(self.glimpse(key, row));
         }
+    }
+
+    fn glance(&self, key: RowKey) -> Option<Glance<'_>> {
+        Some(self.glimpse(key, self.rows.get(&key)?))
+    }
+
+    fn beats(&self, visit: &mut dyn FnMut(Beat)) {
+        for (&conn, live) in &self.live {
+            visit(live.beat(conn));
+        }
+    }
+
+    fn beat(&self, conn: ConnNo) -> Option<Beat> {
+        Some(self.live.get(&conn)?.beat(conn))
+    }
+
+    fn version(&self) -> Option<u64> {
+        self.changes.version()
+    }
+
+    fn changed_since(&self, version: u64) -> Option<Vec<RowKey>> {
+        self.changes.since(version)
     }
 
     fn row(&self, now: Instant, key: RowKey) -> Option<RowView> {
         let row = self.rows.get(&key)?;
-        let glance = self.glance(key, row);
-        let (pulse, timeout, gone) = match &row.standing {
+        let glance = self.glimpse(key, row);
+        let (pulse, timeout, gone, beat) = match &row.standing {
             Standing::Here(conn) => {
                 let live = self.live.get(conn)?;
-                (Some(&live.pulse), live.terms.timeout(), None)
+                (Some(&live.pulse), live.terms.timeout(), None, Some(live.beat(*conn)))
             }
-            Standing::Awaited(awaited) => (None, self.settings.timeout(), awaited.fate.clone()),
+            Standing::Awaited(awaited) => (None, self.settings.timeout(), awaited.fate.clone(), None),
             Standing::Gone(gone) => {
                 let departed = Some((gone.at, gone.departure.clone()));
-                (Some(&gone.pulse), self.settings.timeout(), departed)
+                (Some(&gone.pulse), self.settings.timeout(), departed, None)
             }
         };
         // Who cannot claim an address, or has none to claim, has port 0 in another dialect than our own.
@@ -47,10 +73,10 @@ impl Fleet for Registry {
             tags: row.profile.tags.clone(),
             version: row.version,
             dialect: row.dialect,
-            last_seen: glance.last_seen,
-            deadline: glance.deadline,
+            last_seen: beat.map(|beat| beat.last_seen).or(glance.last_seen),
+            deadline: beat.map(|beat| beat.deadline),
             timeout,
-            rtt: glance.rtt,
+            rtt: beat.and_then(|beat| beat.rtt),
             jitter: pulse.and_then(|pulse| pulse.jitter()),
             gap: pulse.and_then(|pulse| pulse.gap()),
             up_since: glance.up_since,
@@ -65,31 +91,37 @@ impl Fleet for Registry {
     }
 }
 
+impl Live {
+    fn beat(&self, conn: ConnNo) -> Beat {
+        Beat { conn, last_seen: self.pulse.last_seen(), deadline: self.deadline(), rtt: self.pulse.rtt() }
+    }
+}
+
 impl Registry {
-    fn glance<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
+    /// Starts to keep which rows change, for whoever looks again and again.
+    pub fn watch(&mut self) {
+        self.changes.watch();
+    }
+
+    fn glimpse<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
         let mut glance = Glance {
             key,
+            conn: None,
             state: self.state_of(row),
             acked: false,
             label: &row.label,
             id: &row.id,
             peer: Some(row.peer),
-            user: row.profile.user.as_deref(),
+            user: row.profile.user.as_ref(),
             tags: &row.profile.tags,
             last_seen: None,
-            deadline: None,
-            rtt: None,
             up_since: None,
             gone_at: None,
         };
         match &row.standing {
             Standing::Here(conn) => {
-                if let Some(live) = self.live.get(conn) {
-                    glance.last_seen = Some(live.pulse.last_seen());
-                    glance.deadline = Some(live.deadline());
-                    glance.rtt = live.pulse.rtt();
-                    glance.up_since = Some(live.since);
-                }
+                glance.conn = Some(*conn);
+                glance.up_since = self.live.get(conn).map(|live| live.since);
             }
             Standing::Gone(gone) => {
                 glance.last_seen = Some(gone.last_seen);

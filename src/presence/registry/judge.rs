@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Registry, Standing};
+use super::doubt::probe_after;
+use super::{Live, Registry, Standing};
 use crate::presence::event::EventKind;
 use crate::presence::pulse::missed_beats;
 use crate::presence::reason::Reason;
 use crate::presence::row::{ConnNo, RowKey, State};
+use crate::presence::settings::Settings;
 
 /// When a client that was not judged, because it has words unread, is looked at again.
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
@@ -25,25 +27,49 @@ pub struct Verdict {
     pub next: Option<Instant>,
 }
 
+impl Live {
+    /// Returns when the first thing can be decided about it: that it is late, to be asked, or gone.
+    ///
+    /// Should it be heard after `now`, that is no earlier than a lateness or a question after `now`.
+    fn next_look(&self, now: Instant, settings: Settings) -> Instant {
+        let late_at = Some(self.heard() + self.late_after()).filter(|_| self.late_since.is_none());
+        let ahead = [late_at, self.probe_at(), Some(self.deadline())].into_iter().flatten();
+        let ahead = ahead.filter(|&at| at > now).min();
+        let asked = probe_after(self.terms).filter(|_| self.is_v1);
+        let mut within = self.terms.late_after().min(asked.unwrap_or(self.terms.timeout()));
+        if self.is_pinned() {
+            // Its rhythm may come to fit, and nobody will say so.
+            within = within.min(settings.interval());
+        }
+        ahead.map_or(now + within, |at| at.min(now + within))
+    }
+}
+
 impl Registry {
-    /// Judges everybody's silence, and forgets who has been gone for longer than the retention.
+    /// Judges whose silence can be judged, and forgets who has been gone for longer than the retention.
     ///
     /// `unread` tells whether something has arrived from a client that its
     /// session has not read yet. Such a client is not judged: when this side is
-    /// the slow one, nobody is blamed. A sweep of 100,000 pulses costs a
-    /// fraction of a millisecond, and a change of settings re-arms nothing.
+    /// the slow one, nobody is blamed. Only those are looked at of whom anything
+    /// can be decided by now, so a sweep costs nothing for all others.
     pub fn sweep(&mut self, now: Instant, unread: impl Fn(ConnNo) -> bool) -> Verdict {
         let settings = self.settings;
         let mut verdict = Verdict::default();
         let (mut flips, mut due) = (Vec::new(), Vec::new());
-        for (&conn, live) in &mut self.live {
-            live.unpin(settings);
+        let looked_at = self.agenda.due(now, &self.live);
+        for &conn in &looked_at {
+            let Some(live) = self.live.get_mut(&conn) else { continue };
+            if live.is_pinned() {
+                self.tally.remove(live);
+                live.unpin(settings);
+                self.tally.add(live);
+            }
             let (deadline, late_at) = (live.deadline(), live.heard() + live.late_after());
             let (expired, overdue) = (now >= deadline, now >= late_at);
             let turns = expired || (overdue && live.late_since.is_none());
             if turns && unread(conn) {
                 self.record.spared += u64::from(expired && live.spared());
-                verdict.next = earliest(verdict.next, Some(now + SECOND_LOOK));
+                self.agenda.set(conn, live, now + SECOND_LOOK);
                 continue;
             }
             if expired {
@@ -57,25 +83,22 @@ impl Registry {
                 Some(_) if !overdue => flips.push((conn, State::Online)),
                 _ => {}
             }
-            if live.is_pinned() {
-                // Its rhythm may come to fit, and nobody will say so: look again.
-                verdict.next = earliest(verdict.next, Some(now + settings.timeout()));
-            }
-            let probe_at = live.probe_at();
-            if probe_at.is_some_and(|at| at <= now) {
+            if live.probe_at().is_some_and(|at| at <= now) {
                 live.probed();
                 verdict.probes.push(conn);
             }
-            let ahead = [Some(late_at), probe_at, Some(deadline)].into_iter().flatten();
-            verdict.next = earliest(verdict.next, ahead.filter(|&at| at > now).min());
+            let next = live.next_look(now, settings);
+            self.agenda.set(conn, live, next);
         }
         for (conn, state) in flips {
             self.flip(now, conn, state);
+            self.look_again(now, conn);
         }
         if !due.is_empty() {
             self.convict(now, due, &mut verdict);
         }
         self.review_hold(now);
+        verdict.next = self.agenda.next(&self.live);
         if self.hold.is_some() {
             verdict.next = earliest(verdict.next, Some(now + HOLD_REVIEW));
         }
@@ -84,12 +107,24 @@ impl Registry {
         verdict
     }
 
+    /// Has a client looked at when something can be decided about it, now that more is known of it.
+    pub(super) fn look_again(&mut self, now: Instant, conn: ConnNo) {
+        if let Some(live) = self.live.get_mut(&conn) {
+            let at = live.next_look(now, self.settings);
+            self.agenda.set(conn, live, at);
+        }
+    }
+
     /// Declares gone whose time is up, apart from those whom a mass silence gives more of it.
-    fn convict(&mut self, now: Instant, mut due: Vec<ConnNo>, verdict: &mut Verdict) {
+    fn convict(&mut self, now: Instant, due: Vec<ConnNo>, verdict: &mut Verdict) {
         verdict.probes.extend(self.hold_back(now, &due));
         verdict.probes.sort_unstable();
         verdict.probes.dedup();
-        due.retain(|conn| self.live.get(conn).is_some_and(|live| now >= live.deadline()));
+        let (due, spared): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|conn| self.live.get(conn).is_some_and(|live| now >= live.deadline()));
+        for conn in spared {
+            self.look_again(now, conn);
+        }
         for &conn in &due {
             let Some(deadline) = self.live.get(&conn).map(|live| live.deadline()) else { continue };
             self.lateness.record(now.saturating_duration_since(deadline));
@@ -116,6 +151,7 @@ impl Registry {
         let Some(live) = self.live.get(&conn) else { return };
         if live.late_since.is_some_and(|before| live.pulse.last_seen() > before) {
             self.flip(now, conn, State::Online);
+            self.look_again(now, conn);
         }
     }
 
@@ -174,6 +210,7 @@ impl Registry {
         let (id, claimed) = (row.id.clone(), row.claimed());
         self.unindex(key, &id, &claimed);
         self.rows.remove(&key);
+        self.touch(key);
         self.roll.touch();
     }
 }

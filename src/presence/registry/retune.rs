@@ -34,6 +34,28 @@ pub(super) enum Behind {
     },
 }
 
+/// How many of those who are here can follow, have not yet, and cannot.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    v1: usize,
+    told: usize,
+    pinned: usize,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, live: &Live) {
+        self.v1 += usize::from(live.is_v1);
+        self.told += usize::from(live.is_told());
+        self.pinned += usize::from(live.is_pinned());
+    }
+
+    pub(super) fn remove(&mut self, live: &Live) {
+        self.v1 -= usize::from(live.is_v1);
+        self.told -= usize::from(live.is_told());
+        self.pinned -= usize::from(live.is_pinned());
+    }
+}
+
 impl Live {
     /// Returns the silence after which it is shown as late; eviction knows only the plain deadline.
     ///
@@ -67,6 +89,11 @@ impl Live {
         let spare = self.terms.timeout().saturating_sub(new.timeout());
         self.not_before = came.min(self.heard() + spare).max(self.not_before);
         (self.terms, self.behind) = (new, None);
+    }
+
+    /// Tells whether it was told of the settings in force and has not said that it follows them.
+    fn is_told(&self) -> bool {
+        matches!(self.behind.as_deref(), Some(Behind::Told { .. }))
     }
 
     /// Tells whether it keeps what it registered under, for as long as its rhythm does not fit anything else.
@@ -103,33 +130,38 @@ impl Registry {
         for live in self.live.values_mut() {
             live.retune(now, new, self.limits.pin_legacy);
         }
+        self.agenda.set_all(&mut self.live, now);
+        self.tally = self.live.values().fold(Tally::default(), |mut tally, live| {
+            tally.add(live);
+            tally
+        });
         self.emit(now, None, EventKind::Settings { rev: self.rev, old, new, origin });
         self.rev
     }
 
     /// Notes that a client said which revision it follows; from here on it is judged by that.
-    pub fn followed(&mut self, conn: ConnNo) {
+    pub fn followed(&mut self, now: Instant, conn: ConnNo) {
         let Some(live) = self.live.get_mut(&conn) else { return };
         if live.pulse.revision() == self.rev {
+            self.tally.remove(live);
             (live.terms, live.behind) = (self.settings, None);
+            self.tally.add(live);
+            self.look_again(now, conn);
         }
     }
 
     /// Returns how far the settings in force have come.
     #[must_use]
     pub fn rollout(&self, now: Instant) -> Rollout {
-        let mut rollout = Rollout::default();
-        for live in self.live.values() {
-            rollout.of += usize::from(live.is_v1);
-            match live.behind.as_deref() {
-                None => rollout.applied += usize::from(live.is_v1),
-                Some(Behind::Pinned { .. }) => rollout.pinned += 1,
-                Some(&Behind::Told { at, interval }) => {
-                    let lags = now.saturating_duration_since(at) > interval * LAGGING_INTERVALS;
-                    rollout.lagging += usize::from(lags);
-                }
+        let Tally { v1, told, pinned } = self.tally;
+        let lags = |live: &&Box<Live>| match live.behind.as_deref() {
+            Some(&Behind::Told { at, interval }) => {
+                now.saturating_duration_since(at) > interval * LAGGING_INTERVALS
             }
-        }
-        rollout
+            _ => false,
+        };
+        // A view asks ten times a second, and mostly everybody has followed.
+        let lagging = if told > 0 { self.live.values().filter(lags).count() } else { 0 };
+        Rollout { applied: v1 - told, of: v1, lagging, pinned }
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod doubt;
 mod load;
+mod views;
 
 use super::judge::SECOND_LOOK;
 use super::*;
@@ -110,14 +111,15 @@ fn any_sign_of_life_brings_a_late_client_back() {
 }
 
 #[test]
-fn a_late_mark_that_crossed_a_beat_heals_at_the_next_sweep() {
+fn a_late_mark_that_crossed_a_beat_heals_before_anybody_is_asked() {
     let mut lab = Lab::new();
     let newcomer = lab.newcomer(0, 1);
     lab.registry.join(lab.at(0), &newcomer).unwrap();
     lab.sweep(15_000);
     let _ = newcomer.pulse.touch(lab.at(16_000));
-    // The report to the hub is lost; the sweep sees the beat itself.
-    lab.sweep(20_000);
+    // The report to the hub is lost; the judge sees the beat itself.
+    let asked = lab.sweep(26_250).probes;
+    assert_eq!(asked, []);
     assert_eq!(lab.words(), ["registered", "late", "back"]);
 }
 
@@ -390,7 +392,7 @@ fn a_shorter_timeout_holds_for_a_client_once_it_says_that_it_follows() {
     assert_eq!(lab.registry.rollout(lab.at(22_000)), Rollout { lagging: 1, ..told });
     assert!(newcomer.pulse.touch(lab.at(29_999)));
     newcomer.pulse.set_revision(rev);
-    lab.registry.followed(conn);
+    lab.registry.followed(lab.at(29_999), conn);
     assert_eq!(lab.registry.rollout(lab.at(29_999)), Rollout { applied: 1, ..told });
     assert_eq!(lab.sweep(34_998).convicted, []);
     assert_eq!(lab.sweep(34_999).convicted, [conn]);
@@ -510,7 +512,7 @@ fn turning_the_knobs_drops_no_healthy_client() {
                 pulse.beat(gap, gap);
                 if *interval == 5_000 && pulse.revision() != rev {
                     pulse.set_revision(rev);
-                    lab.registry.followed(*conn);
+                    lab.registry.followed(lab.at(ms), *conn);
                 }
                 let jittered = if *version > 0 { rng.u64(*interval * 3 / 4..=*interval) } else { *interval };
                 *next = ms + jittered;
