@@ -39,6 +39,7 @@ impl Served {
                     "100000",
                 ])
                 .args(args)
+                .env("PRESENCE_TUI_FLOOD_FACTOR", "0") // A bench may talk as fast as it can.
                 .env("XDG_STATE_HOME", std::env::temp_dir().join("presence-tui-bench")),
         )
     }
