@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -150,7 +151,11 @@ async fn attack(lab: &mut Lab, evil: &[String]) -> Vec<Peer> {
 
 /// Writes any text so that it fits a request.
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        let _ = write!(escaped, "%{byte:02x}"); // a String takes everything
+    }
+    escaped
 }
 
 /// Asks over HTTP, and takes in the answer, whether it is JSON or a complaint.
@@ -206,7 +211,9 @@ fn written(lab: &mut Lab, out: &mut Out) {
                 out.put("event", &*who.label);
                 out.put("event", &*who.id);
             }
-            lines.iter().for_each(|lines| lines.event(&event));
+            for lines in &lines {
+                lines.event(&event);
+            }
         }
     });
     people.text().lines().for_each(|line| out.put("line", line));
