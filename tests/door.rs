@@ -28,7 +28,9 @@ impl Accept for Script {
     async fn accept(&mut self, _: Duration) -> io::Result<Accepted<DuplexStream>> {
         match self.0.pop_front() {
             Some(next) => {
-                let peer = SocketAddr::from(([10, 0, 0, 9], 9));
+                // Each from an address of its own: those of one address have a limit of their own.
+                let [high, low] = u16::try_from(self.0.len()).unwrap().to_be_bytes();
+                let peer = SocketAddr::from(([10, 0, high, low], 9));
                 next.map(|stream| Accepted { stream, eye: Eye::blind(), peer })
             }
             None => std::future::pending().await,

@@ -489,7 +489,8 @@ async fn half_a_line_is_no_sign_of_life_and_is_not_lost_when_a_deadline_passes_i
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_does_not_read_is_cut_as_slow_and_hurts_nobody() {
-    let mut lab = Lab::new();
+    let limits = Limits { flood_factor: 0, ..options().limits };
+    let mut lab = Lab::with(Options { limits, ..options() });
     let mut deaf = lab.call_with_pipe(256);
     deaf.say(LEGACY).await;
     let mut well = lab.legacy().await;

@@ -89,7 +89,10 @@ impl Drop for Served {
 fn headless(args: &[&str], port: &str, state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_presence-tui"));
     command.args(["serve", "--headless", "--host", "127.0.0.1", "--port", port, "--max-clients", "100000"]);
-    command.args(args).env("XDG_STATE_HOME", state);
+    command
+        .args(args)
+        .env("PRESENCE_TUI_FLOOD_FACTOR", "0") // A bench may talk as fast as it can.
+        .env("XDG_STATE_HOME", state);
     command
 }
 

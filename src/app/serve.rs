@@ -71,6 +71,7 @@ fn limits(config: &Config) -> Limits {
         retention: config.server.offline_retention,
         pin_legacy: config.server.pin_legacy,
         max_pings_per_second: config.server.max_pings_per_second,
+        flood_factor: config.server.flood_factor,
     }
 }
 

@@ -91,7 +91,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 29] = [
+pub static KEYS: [Key; 30] = [
     Key {
         section: "server",
         name: "host",
@@ -199,6 +199,19 @@ pub static KEYS: [Key; 29] = [
             read.map(|n| d.config.server.max_pings_per_second = u32::try_from(n).unwrap_or(u32::MAX))
         },
         show: |c| Some(c.server.max_pings_per_second.to_string()),
+    },
+    Key {
+        section: "server",
+        name: "flood_factor",
+        word: "flood-factor",
+        on_command_line: No,
+        doc: "How many times as many lines as agreed a client may say, and two a second in any case; then it is cut, with the reason flood. 0 for any number.",
+        preset: Value("4"),
+        set: |d, w| {
+            let read = value::count(w, "a factor", 0..=1_000);
+            read.map(|n| d.config.server.flood_factor = u32::try_from(n).unwrap_or(u32::MAX))
+        },
+        show: |c| Some(c.server.flood_factor.to_string()),
     },
     Key {
         section: "server",

@@ -79,6 +79,8 @@ pub struct ServerConfig {
     pub pin_legacy: bool,
     /// How many pings a second the whole fleet may send; 0 for any number.
     pub max_pings_per_second: u32,
+    /// How many times as many lines as agreed a client may say before it is cut; 0 for any number.
+    pub flood_factor: u32,
     /// Whether who is here is remembered across a restart.
     pub remember: bool,
     /// What the server calls itself.

@@ -363,6 +363,7 @@ fn blank(host_name: &str) -> Config {
             max_per_ip: None,
             pin_legacy: false,
             max_pings_per_second: 0,
+            flood_factor: 0,
             remember: false,
             name: host_name.to_owned(),
             dialects: Dialects::none(),

@@ -61,9 +61,12 @@ pub struct Limits {
     /// How many pings a second the whole fleet may send; a fleet too large for that is asked to ping less
     /// often. 0 for any number.
     pub max_pings_per_second: u32,
+    /// How many times as many lines as agreed a client may say before it is cut; 0 for any number.
+    pub flood_factor: u32,
 }
 
-/// A hundred clients, a day of memory, nobody dropped by a change, and 2,000 pings a second.
+/// A hundred clients, a day of memory, nobody dropped by a change, 2,000 pings a second, and four times the
+/// agreed from each.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -72,6 +75,7 @@ impl Default for Limits {
             retention: Duration::from_hours(24),
             pin_legacy: true,
             max_pings_per_second: 2_000,
+            flood_factor: 4,
         }
     }
 }

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::handle::{HubHandle, ToHub};
+use super::listener::{UNREGISTERED_MAX, UNREGISTERED_PER_IP_MAX};
 use super::rules::Rules;
 use super::session::{BAD_LINES_MAX, Ended};
 use super::wire::LastWord;
@@ -70,6 +71,18 @@ pub(crate) fn misread(error: &std::io::Error) -> Ended {
     let words = error.to_string();
     let code = if words == too_long() { ErrorCode::TooLong } else { ErrorCode::BadRequest };
     Ended::told(code, words, None)
+}
+
+/// Returns what is told when too many connections have not registered, and for how long to stay away.
+pub(crate) fn no_place_at_the_door() -> Ended {
+    let words = format!("{UNREGISTERED_MAX} connections have not registered yet");
+    Ended::told(ErrorCode::Full, words, Some(fastrand::u64(1_000..3_000)))
+}
+
+/// As [`no_place_at_the_door`], when they all come from one address.
+pub(crate) fn too_many_at_the_door() -> Ended {
+    let words = format!("{UNREGISTERED_PER_IP_MAX} connections from this address have not registered yet");
+    Ended::told(ErrorCode::PerIp, words, Some(fastrand::u64(1_000..3_000)))
 }
 
 pub(crate) fn register_timeout(hub: &HubHandle) -> Ended {

@@ -35,6 +35,8 @@ pub(crate) enum ToHub {
     Update(ConnNo, Box<Update>),
     /// A client that was marked late was heard.
     Woke(ConnNo),
+    /// A client says far more than was agreed.
+    Flooding(ConnNo),
     /// A client said that it follows another revision of the settings.
     Followed(ConnNo),
     /// A conversation is over.

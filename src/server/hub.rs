@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answers;
 use super::fanout::{Audience, Fanout};
+use super::flood;
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
 use super::record::RecordBook;
@@ -45,6 +46,8 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 pub const HERD_PER_S: u32 = 500;
 /// How long a drain may take in all; a stop must be over within five seconds.
 const DRAIN_MAX: Duration = Duration::from_secs(3);
+/// For so many intervals after the settings changed nobody floods: what is agreed has to get about first.
+const CALM_INTERVALS: u32 = 2;
 /// How long drained clients have to close after the last slot.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
@@ -96,6 +99,9 @@ pub(crate) struct Hub {
     /// Tells of suspends, which the clock it looks at knows nothing of.
     watch: Watch,
     spread: Spread,
+    /// The interval everybody was told last, and until when no flood is held against anybody.
+    agreed: Duration,
+    calm_until: Instant,
     /// When the drain ends, once it has begun.
     drained_at: Option<Instant>,
     refusals: Throttle,
@@ -112,6 +118,7 @@ impl Hub {
         let spread = Spread::of(expected.len());
         registry.expect(now(), expected, &names(expect_names), spread);
         let rules = Rules::new(registry.revision(), settings, register_timeout);
+        rules.set_flood_factor(limits.flood_factor);
         let (handle, inbox) = HubHandle::new(rules);
         // Rows that are expected may grow old enough to be forgotten.
         let judge_at = (registry.counts().total() > 0).then(|| now() + TICK);
@@ -129,6 +136,8 @@ impl Hub {
             looked_at: now(),
             watch: Watch::start(),
             spread: Spread::new(now()),
+            agreed: settings.interval(),
+            calm_until: now(),
             drained_at: None,
             refusals: Throttle::default(),
             record: RecordBook::new(now()),
@@ -210,6 +219,7 @@ impl Hub {
                 // It can be late again long before it could have timed out.
                 self.judge_soon(now);
             }
+            ToHub::Flooding(conn) => self.flooding(now, conn),
             ToHub::Followed(conn) => {
                 self.registry.followed(now, conn);
                 // Its deadline may be nearer now than anybody has reckoned with.
@@ -228,6 +238,7 @@ impl Hub {
                 self.registry.set_limits(terms.limits);
                 self.registry.list(now, &names(terms.expect_names));
                 self.handle.rules().set_register_timeout(terms.register_timeout);
+                self.handle.rules().set_flood_factor(terms.limits.flood_factor);
                 self.set(now, terms.settings, Origin::Reload);
                 self.judge_by(now);
                 self.screen.touch();
@@ -358,6 +369,7 @@ impl Hub {
     fn announce(&mut self, now: Instant) {
         let (rev, settings) = (self.registry.revision(), self.registry.settings());
         self.handle.rules().publish(rev, settings);
+        self.calm(now, settings.interval());
         let spread = self.spread.tell(self.registry.counts().live());
         self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
         self.judge_by(now);
@@ -369,6 +381,23 @@ impl Hub {
             let (rev, settings) = (self.registry.revision(), self.registry.settings());
             self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
         }
+    }
+
+    /// Holds no flood against anybody for two intervals, the longer ones where they have just changed.
+    fn calm(&mut self, now: Instant, interval: Duration) {
+        self.calm_until = now + self.agreed.max(interval) * CALM_INTERVALS;
+        self.agreed = interval;
+    }
+
+    /// Cuts a client that says far more than was agreed, unless there is a reason to let it pass.
+    fn flooding(&mut self, now: Instant, conn: ConnNo) {
+        let (interval, factor) = (self.registry.settings().interval(), self.handle.rules().flood_factor());
+        if now < self.calm_until || factor == 0 {
+            return;
+        }
+        let departure = Departure::new(Reason::Flood, flood::words(interval, factor));
+        self.fanout.kick(conn, departure.clone());
+        self.depart(now, conn, departure);
     }
 
     fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) {
@@ -397,6 +426,7 @@ impl Hub {
             return;
         }
         self.registry.forgive(now, pause);
+        self.calm(now, self.agreed); // What was said meanwhile comes all at once.
         if pause >= WORTH_SAYING && self.registry.counts().live() > 0 {
             let words = format!("I was paused for {}; nobody is blamed for that time", brief(pause));
             self.registry.note(now, EventKind::Trouble(words));

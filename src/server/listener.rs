@@ -12,17 +12,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Server;
+use super::answers;
 use super::arrival::{self, Caller};
+use super::doormat::{Doormat, Mat};
 use super::handle::{HubHandle, ToHub};
 use super::session::Ended;
 use super::socket::{Eye, Socket};
 use super::wire::Wire;
 use crate::net::{self, AcceptTrouble};
 use crate::presence::EventKind;
-use crate::protocol::ErrorCode;
 
 /// How many connections may be open without having registered.
 pub const UNREGISTERED_MAX: usize = 1_024;
+/// How many of them may come from one address: a quarter, so that no single stranger holds the door shut,
+/// and an office behind one address still comes back together. This machine itself has no such limit.
+pub const UNREGISTERED_PER_IP_MAX: u32 = 256;
 /// How long a newcomer waits for one of them to go before it is refused.
 const PLACE_WAIT: Duration = Duration::from_millis(250);
 /// After so many in a row the others have their turn: a herd at the door must not hold up who is inside.
@@ -73,15 +77,22 @@ impl Server {
     pub fn open(&self, door: impl Accept + Send + 'static) {
         let (hub, sessions, closing) = (self.hub.clone(), self.sessions.clone(), self.door.clone());
         let places = Arc::new(Semaphore::new(UNREGISTERED_MAX));
+        let doormat = Doormat::new(UNREGISTERED_PER_IP_MAX);
         self.sessions.spawn(async move {
             let mut porter = Porter { door, hub, in_a_row: 0, run_out: None };
             while let Some(accepted) = closing.run_until_cancelled(porter.next()).await {
                 let Accepted { stream, eye, peer } = accepted;
-                let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
-                    sessions.spawn(refuse(stream, peer, porter.hub.clone()));
+                let Some(mat) = doormat.step_on(peer.ip()) else {
+                    sessions.spawn(refuse(stream, peer, answers::too_many_at_the_door(), porter.hub.clone()));
                     continue;
                 };
-                let Some(place) = place.ok().map(|permit| Place::take(permit, &porter.hub)) else { return };
+                let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
+                    sessions.spawn(refuse(stream, peer, answers::no_place_at_the_door(), porter.hub.clone()));
+                    continue;
+                };
+                let Some(place) = place.ok().map(|permit| Place::take(permit, mat, &porter.hub)) else {
+                    return;
+                };
                 let caller = Caller::new(peer, eye, Some(place), closing.clone(), &porter.hub);
                 sessions.spawn(arrival::run(stream, caller, porter.hub.clone()));
             }
@@ -93,13 +104,14 @@ impl Server {
 #[derive(Debug)]
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
+    _mat: Mat,
     hub: HubHandle,
 }
 
 impl Place {
-    fn take(permit: OwnedSemaphorePermit, hub: &HubHandle) -> Self {
+    fn take(permit: OwnedSemaphorePermit, mat: Mat, hub: &HubHandle) -> Self {
         hub.rules().connecting.fetch_add(1, Relaxed);
-        Self { _permit: permit, hub: hub.clone() }
+        Self { _permit: permit, _mat: mat, hub: hub.clone() }
     }
 }
 
@@ -110,9 +122,10 @@ impl Drop for Place {
 }
 
 /// Tells a connection that there is no place for it, and closes it.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, peer: SocketAddr, hub: HubHandle) {
-    let words = format!("{UNREGISTERED_MAX} connections have not registered yet");
-    let ended = Ended::told(ErrorCode::Full, words, Some(fastrand::u64(1_000..3_000)));
+async fn refuse<S>(stream: S, peer: SocketAddr, ended: Ended, hub: HubHandle)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (last_word, refusal) = ended.into_parts();
     if let Some((code, message)) = refusal {
         hub.send(ToHub::Refused { peer, code, message }).await;

@@ -21,6 +21,8 @@ pub(crate) struct Rules {
     rev: AtomicU32,
     interval_us: AtomicU64,
     register_timeout_us: AtomicU64,
+    /// How many times as many lines as agreed a client may say; 0 for any number.
+    flood_factor: AtomicU32,
     /// How many connections have not registered yet.
     pub(crate) connecting: AtomicUsize,
     /// Which dialects are answered.
@@ -38,6 +40,7 @@ impl Rules {
             rev: AtomicU32::new(0),
             interval_us: AtomicU64::new(0),
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
+            flood_factor: AtomicU32::new(0),
             connecting: AtomicUsize::new(0),
             dialects: AtomicU8::new(Dialects::all().bits()),
             held: Semaphore::new(HELD_MAX),
@@ -80,6 +83,15 @@ impl Rules {
 
     pub(crate) fn set_dialects(&self, dialects: Dialects) {
         self.dialects.store(dialects.bits(), Relaxed);
+    }
+
+    /// Returns how many times as many lines as agreed a client may say; 0 for any number.
+    pub(crate) fn flood_factor(&self) -> u32 {
+        self.flood_factor.load(Relaxed)
+    }
+
+    pub(crate) fn set_flood_factor(&self, factor: u32) {
+        self.flood_factor.store(factor, Relaxed);
     }
 
     pub(crate) fn set_register_timeout(&self, span: Duration) {

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::answers::{self, Pending};
+use super::flood::Allowance;
 use super::handle::{HubHandle, Origin, Sending, ToHub};
 use super::link::Link;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
@@ -19,6 +20,8 @@ use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, Server
 
 /// So many lines in a row that cannot be understood end a conversation.
 pub const BAD_LINES_MAX: u8 = 16;
+/// So many lines before a `register` end a conversation that has not begun.
+const LINES_BEFORE_MAX: u32 = 64;
 /// How many chat lines a client may say at once.
 const CHAT_BURST: u8 = 8;
 /// How long it takes until it may say one more.
@@ -62,7 +65,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut bad_lines = 0;
-    loop {
+    for _ in 0..LINES_BEFORE_MAX {
         let line = match wire.hear().await {
             Ok(Heard::Line(line)) => line,
             Ok(Heard::WantsPage) => continue,
@@ -90,6 +93,8 @@ where
         }
         wire.answer(&answers::bad_request(&complaint));
     }
+    let words = format!("{LINES_BEFORE_MAX} lines, and no register among them");
+    Err(Ended::told(ErrorCode::Flood, words, Some(5_000)))
 }
 
 /// Asks the hub, and welcomes the client.
@@ -110,6 +115,7 @@ where
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
     }
+    let own_interval = (version == 0).then(|| hub.rules().interval());
     Ok(Session {
         tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
         own_id: chose_its_id.then_some(welcomed.id),
@@ -117,6 +123,7 @@ where
         last_beat: None,
         bad_lines: 0,
         followed: false,
+        allowance: Allowance::new(own_interval),
         chat: None,
         telling: None,
     })
@@ -135,6 +142,8 @@ pub(crate) struct Session {
     bad_lines: u8,
     /// The client has just said that it follows another revision of the settings.
     followed: bool,
+    /// What it may still say.
+    allowance: Allowance,
     /// From its first line of chat on.
     chat: Option<Box<ChatBudget>>,
     /// What the hub is being told, while its inbox is full.
@@ -206,17 +215,25 @@ impl Session {
     {
         let now = Instant::now();
         let conn = self.tenancy.conn;
-        let was_late = self.pulse.touch(now.into_std());
-        let woke = if was_late { self.tenancy.hub.send(ToHub::Woke(conn)) } else { Sending::done() };
+        let silence = now.into_std().saturating_duration_since(self.pulse.last_seen());
+        let hub = &self.tenancy.hub;
+        let (interval, factor) = (hub.rules().interval(), hub.rules().flood_factor());
+        let within = self.allowance.take(silence, interval, factor);
+        let noted = match (self.pulse.touch(now.into_std()), within) {
+            (true, _) => hub.send(ToHub::Woke(conn)), // After such a silence there is no flood.
+            (false, true) => Sending::done(),
+            (false, false) => hub.send(ToHub::Flooding(conn)),
+        };
         let message = match ClientMessage::decode(line) {
             Ok(message) => message,
             Err(error) => {
+                self.allowance.give_back(); // So many in a row are the end in any case.
                 self.bad_lines += 1;
                 if self.bad_lines >= BAD_LINES_MAX {
                     return Err(Departure::new(Reason::Protocol, answers::too_many_bad_lines()));
                 }
                 wire.answer(&answers::bad_request(&error.to_string()));
-                return Ok([woke, Sending::done()]);
+                return Ok([noted, Sending::done()]);
             }
         };
         self.bad_lines = 0;
@@ -230,7 +247,7 @@ impl Session {
             Pending::Leave(departure) => return Err(departure),
             Pending::Nothing => Sending::done(),
         };
-        Ok([woke, told])
+        Ok([noted, told])
     }
 
     /// Decides what a message calls for.
@@ -281,6 +298,7 @@ impl Session {
     /// Passes a line of chat on, unless the client talks too much.
     fn relay(&mut self, chat: Chat, now: Instant) -> Pending {
         if self.chat.get_or_insert_default().take(now) {
+            self.allowance.give_back(); // It has just been rationed.
             Pending::Tell(ToHub::Chat(self.tenancy.conn, Box::new(chat)))
         } else {
             let slower = ServerMessage::error(

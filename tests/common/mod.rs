@@ -107,6 +107,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// Reads and writes a pipe that something else has used before.
+    pub fn of(io: DuplexStream) -> Self {
+        Self { io, unread: Vec::new() }
+    }
+
     /// Sends one line.
     pub async fn say(&mut self, line: &str) {
         self.send(format!("{line}\n").as_bytes()).await;

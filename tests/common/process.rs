@@ -209,6 +209,11 @@ impl Daemon {
         panic!("it ended without {what:?}:\n{}", self.transcript())
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();

@@ -281,7 +281,8 @@ async fn events_are_told_as_they_happen() {
 
 #[tokio::test(start_paused = true)]
 async fn a_listener_that_does_not_read_is_cut_and_holds_nobody_up() {
-    let mut lab = Lab::new();
+    let limits = Limits { flood_factor: 0, ..options().limits };
+    let mut lab = Lab::with(Options { limits, ..options() });
     let mut deaf = lab.call_with_pipe(512);
     deaf.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n").await;
     sleep(secs(1)).await;
