@@ -15,7 +15,7 @@ use crate::presence::row::ConnNo;
 /// So many are taken out one by one; more are picked out of all at once.
 const FEW: usize = 1_024;
 
-/// Nanoseconds since the first time that was noted.
+/// Nanoseconds since the first time it was asked or told anything.
 type Nanos = u64;
 
 /// Connections by when they must be looked at. An entry that is not what its connection says is stale.
@@ -26,20 +26,21 @@ pub(super) struct Agenda {
 }
 
 impl Agenda {
-    fn nanos(&mut self, at: Instant) -> Nanos {
-        let start = *self.start.get_or_insert(at);
+    /// Counts from the first `now`, than which nothing is earlier.
+    fn nanos(&mut self, now: Instant, at: Instant) -> Nanos {
+        let start = *self.start.get_or_insert(now);
         u64::try_from(at.saturating_duration_since(start).as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Notes when a connection must be looked at, whatever it was before.
-    pub(super) fn set(&mut self, conn: ConnNo, live: &mut Live, at: Instant) {
-        live.look_at = self.nanos(at);
+    pub(super) fn set(&mut self, now: Instant, conn: ConnNo, live: &mut Live, at: Instant) {
+        live.look_at = self.nanos(now, at);
         self.heap.push(Reverse((live.look_at, conn)));
     }
 
     /// Has everybody looked at by the next sweep.
-    pub(super) fn set_all(&mut self, live: &mut BTreeMap<ConnNo, Box<Live>>, at: Instant) {
-        let at = self.nanos(at);
+    pub(super) fn set_all(&mut self, live: &mut BTreeMap<ConnNo, Box<Live>>, now: Instant) {
+        let at = self.nanos(now, now);
         let entry = |(&conn, live): (&ConnNo, &mut Box<Live>)| {
             live.look_at = at;
             Reverse((at, conn))
@@ -52,7 +53,7 @@ impl Agenda {
         if self.heap.len() > live.len() * 2 + FEW {
             self.heap.retain(|Reverse((at, conn))| live.get(conn).is_some_and(|live| live.look_at == *at));
         }
-        let now = self.nanos(now);
+        let now = self.nanos(now, now);
         let mut due = Vec::new();
         while due.len() < FEW
             && let Some(entry) = self.pop_due(now)

@@ -326,6 +326,18 @@ fn at_most_ten_thousand_departed_rows_are_kept_and_the_oldest_go_first() {
 }
 
 #[test]
+fn what_comes_sooner_than_the_very_first_look_is_looked_at_in_time() {
+    let mut lab = Lab::new();
+    let newcomer = lab.newcomer(0, 1);
+    let conn = lab.registry.join(lab.at(0), &newcomer).unwrap().conn;
+    let rev = lab.registry.set_settings(lab.at(1_000), Settings::new(secs(2), secs(6)).unwrap(), Origin::Key);
+    newcomer.pulse.set_revision(rev);
+    lab.registry.followed(lab.at(1_000), conn);
+    let verdict = lab.sweep(1_000);
+    assert_eq!(verdict.next, Some(lab.at(3_000)), "late after three seconds of silence");
+}
+
+#[test]
 fn legacy_clients_that_claim_nothing_are_told_apart_by_their_names() {
     let mut lab = Lab::new();
     let tab = |lab: &Lab, name: &str| Newcomer {
