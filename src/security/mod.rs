@@ -1,0 +1,14 @@
+//! Who may come in: tokens and what they allow, wrong attempts, and whose certificates are trusted.
+//!
+//! [`tokens`], [`tries`] and [`pin`] are plain data and plain functions: time
+//! and the bytes of files are handed in.
+
+pub mod pin;
+pub mod rights;
+pub mod tokens;
+pub mod tries;
+
+pub use pin::Pin;
+pub use rights::{Rights, Role};
+pub use tokens::{Tokens, TokensError};
+pub use tries::Tries;
