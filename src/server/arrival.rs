@@ -42,7 +42,7 @@ impl Caller {
         cancel: CancellationToken,
         hub: &HubHandle,
     ) -> Self {
-        let origin = Origin { peer, dialect: Dialect::Presence, deaf: false };
+        let origin = Origin { peer, dialect: Dialect::Presence, deaf: false, rights: None };
         let deadline = Instant::now() + hub.rules().register_timeout();
         Self { origin, eye, place, cancel, deadline }
     }

@@ -4,6 +4,7 @@ mod answers;
 mod arrival;
 mod dialects;
 mod fanout;
+mod gate;
 mod handle;
 mod http;
 mod hub;
@@ -32,6 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use gate::Guard;
 pub use hub::{HERD_PER_S, Options, Summary};
 pub use link::QUEUE_BYTES_MAX;
 pub use session::BAD_LINES_MAX;
@@ -95,6 +97,12 @@ impl Remote {
     /// Says which dialects are answered from now on; whoever is here stays.
     pub fn speak(&self, dialects: Dialects) {
         self.0.rules().set_dialects(dialects);
+    }
+
+    /// Says who is let in from now on; whoever is here stays.
+    pub fn guard(&self, guard: Guard) {
+        self.0.rules().set_open(guard.open);
+        self.0.gate().set(guard);
     }
 
     /// Makes an event of something the program has to say.

@@ -1,6 +1,6 @@
 //! What every session may look at without asking the hub.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) connecting: AtomicUsize,
     /// Which dialects are answered.
     dialects: AtomicU8,
+    /// Others can reach this server, and nothing is asked of them.
+    open: AtomicBool,
     /// Places for refused connections that must not be closed at once.
     pub(crate) held: Semaphore,
     /// How many heartbeats went in and out.
@@ -40,6 +42,7 @@ impl Rules {
             register_timeout_us: AtomicU64::new(micros(register_timeout)),
             connecting: AtomicUsize::new(0),
             dialects: AtomicU8::new(Dialects::all().bits()),
+            open: AtomicBool::new(false),
             held: Semaphore::new(HELD_MAX),
             traffic: Traffic::new(tokio::time::Instant::now().into_std()),
             whole: Mutex::new((rev, settings)),
@@ -80,6 +83,15 @@ impl Rules {
 
     pub(crate) fn set_dialects(&self, dialects: Dialects) {
         self.dialects.store(dialects.bits(), Relaxed);
+    }
+
+    /// Tells whether anyone can join, from anywhere.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Relaxed)
+    }
+
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Relaxed);
     }
 
     pub(crate) fn set_register_timeout(&self, span: Duration) {

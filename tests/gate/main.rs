@@ -1,0 +1,8 @@
+//! Who may come in, and how everybody else is told.
+#![allow(missing_docs, reason = "a test is documented by its name")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests are test code")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod tokens;
