@@ -1,5 +1,6 @@
 //! `join`: the client from its first line to its last.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,11 +25,16 @@ pub(super) const COMMANDS_WAITING: usize = 64;
 /// Stays connected until it is asked to leave, or the server does not want it back.
 pub(super) async fn join(
     config: &Config,
+    token: Option<String>,
     state_dir: Option<PathBuf>,
     mut start: Start,
 ) -> Result<(), Failure> {
     let signals = Signals::listen().context("cannot listen to signals")?;
-    let options = options(config)?;
+    let options = Options { token, ..options(config)? };
+    if options.token.is_some() && !options.server.is_tls() && !is_here(options.server.host()) {
+        let words = "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
+        start.remarks.push(words.to_owned());
+    }
 
     let id = config.client.id.as_deref();
     let (server, name) = (options.server.written().to_owned(), options.name.clone());
@@ -121,6 +127,11 @@ fn options(config: &Config) -> Result<Options, Failure> {
         token: None,
         interval: client.interval,
     })
+}
+
+/// Tells whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {
