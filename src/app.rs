@@ -46,6 +46,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
+        Command::Cert(args) => return Ok(print(out, gate::cert(args)?.as_bytes())?),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -70,11 +71,12 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let plan = foreign::plan(args, &config).map_err(Failure::Usage)?;
             let mut said = Vec::new();
             let token = gate::token(&config, &sources.environment, &mut said).map_err(Failure::Usage)?;
+            let dial = gate::dial(&config, &mut said).map_err(Failure::Usage)?;
             let mut start = start("join", &args.common.run);
             start.remarks.extend(said);
             match plan {
                 Some(plan) => runtime()?.block_on(foreign::join(plan, start))?,
-                None => runtime()?.block_on(join::join(&config, token, state_dir, start))?,
+                None => runtime()?.block_on(join::join(&config, (token, dial), state_dir, start))?,
             }
         }
         Command::Demo(args) => {

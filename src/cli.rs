@@ -389,7 +389,8 @@ mod tests {
         const FOREIGN: [&str; 6] = ["payload", "payload-json", "payload-hex", "expect", "on", "reply"];
         let mut command = Cli::command();
         command.build();
-        for (name, sections) in [("serve", &["server", "security", "log"][..]), ("join", &["client", "log"])] {
+        for (name, sections) in [("serve", &["server", "security", "log"][..]), ("join", &["client", "log"])]
+        {
             let sub = command.find_subcommand(name).unwrap();
             let mut flags: Vec<_> = sub.get_arguments().filter_map(clap::Arg::get_long).collect();
             flags.retain(|flag| !NO_SETTING.contains(flag) && !FOREIGN.contains(flag));

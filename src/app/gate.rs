@@ -6,12 +6,18 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
-use crate::config::{Config, Environment, SecurityConfig, Source, TOKEN_VARIABLE};
+use crate::cli::CertArgs;
+use crate::client::Dial;
+use crate::config::{ClientConfig, Config, Environment, SecurityConfig, Source, TOKEN_VARIABLE};
+use crate::files;
 use crate::presence::EventKind;
 use crate::security::Tokens;
+use crate::security::tls::{ClientTls, ServerTls, Trust, make};
 use crate::security::tokens::{FILE_BYTES_MAX, SECRET_BYTES_MAX};
 use crate::server::{Guard, Remote};
 
+/// The largest file of certificates or keys that is read: a whole system's list is about 250 KB.
+const PEM_BYTES_MAX: usize = 1024 * 1024;
 /// What is said of a server that others can reach and that asks nothing of them.
 pub(super) const OPEN: &str = "open: anyone can join (security.token_file asks for a token)";
 
@@ -26,16 +32,32 @@ pub(super) fn guard(config: &Config) -> anyhow::Result<(Guard, Vec<String>)> {
         let tokens = Tokens::parse(&read(file, FILE_BYTES_MAX, &mut remarks)?);
         guard.tokens = Some(tokens.map_err(|error| anyhow!("{}: {error}", file.display()))?);
     }
-    guard.open = guard.tokens.is_none() && !config.server.host.is_loopback();
+    let SecurityConfig { tls_cert, tls_key, client_ca, .. } = &config.security;
+    if let (Some(cert), Some(key)) = (tls_cert, tls_key) {
+        let ca = client_ca.as_deref().map(read_public).transpose()?;
+        let key = read(key, PEM_BYTES_MAX, &mut remarks)?;
+        let tls = ServerTls::new(&read_public(cert)?, &key, ca.as_deref());
+        guard.tls = Some(tls.map_err(|error| anyhow!("security: {error}"))?);
+        guard.require_tls = config.security.requires_tls();
+    }
+    let certified = client_ca.is_some() && guard.require_tls;
+    guard.open = guard.tokens.is_none() && !certified && !config.server.host.is_loopback();
     Ok((guard, remarks))
 }
 
 /// Says in a few words what is asked of whoever knocks.
 fn summary(guard: &Guard) -> String {
-    match &guard.tokens {
-        Some(tokens) => format!("{} token{} let clients in", tokens.len(), if tokens.len() == 1 { "" } else { "s" }),
+    let tokens = match guard.tokens.as_ref().map(Tokens::len) {
+        Some(1) => "1 token lets clients in".to_owned(),
+        Some(tokens) => format!("{tokens} tokens let clients in"),
         None => "no token is asked for".to_owned(),
-    }
+    };
+    let tls = match (&guard.tls, guard.require_tls) {
+        (None, _) => "",
+        (Some(_), false) => ", TLS is spoken",
+        (Some(_), true) => ", over TLS alone",
+    };
+    format!("{tokens}{tls}")
 }
 
 /// Reads again who is let in; what cannot be read, or makes no sense, changes nothing and is said.
@@ -87,6 +109,64 @@ pub(super) fn token(
         bail!("{place} is no token (one line of 1 to {SECRET_BYTES_MAX} visible ASCII characters)");
     }
     Ok(Some(token.to_owned()))
+}
+
+/// Returns how `join` reaches its server.
+///
+/// # Errors
+/// A file cannot be read, or makes no sense; or something was given that says nothing to a server without TLS.
+pub(super) fn dial(config: &Config, remarks: &mut Vec<String>) -> anyhow::Result<Dial> {
+    let ClientConfig { server, ca, cert, key, pin, .. } = &config.client;
+    let Some(server) = server.as_ref().filter(|server| server.is_tls()) else {
+        let given = |source: &str| matches!(config.source(source), Some(Source::Flag(_)));
+        if let Some(flag) = ["ca", "cert", "pin"].into_iter().find(|name| given(&format!("client.{name}"))) {
+            bail!("--{flag} says nothing without TLS (write tls:// in front of the server's address)");
+        }
+        return Ok(Dial::default());
+    };
+    let ca = ca.as_deref().map(read_public).transpose()?;
+    let trust = match (&ca, pin) {
+        (Some(ca), _) => Trust::Ca(ca),
+        (None, Some(pin)) => Trust::Pin(*pin),
+        (None, None) => Trust::System,
+    };
+    let own = match (cert, key) {
+        (Some(cert), Some(key)) => Some((read_public(cert)?, read(key, PEM_BYTES_MAX, remarks)?)),
+        _ => None,
+    };
+    let own = own.as_ref().map(|(cert, key)| (cert.as_slice(), key.as_slice()));
+    let tls = ClientTls::new(trust, own).map_err(|error| anyhow!("client: {error}"))?;
+    Ok(Dial { tls: Some((tls, server.host().to_owned())) })
+}
+
+/// Makes a certificate for a lab; returns what is said about it.
+///
+/// # Errors
+/// The files are there already, or cannot be written; or no certificate can be for such a host.
+pub(super) fn cert(args: &CertArgs) -> anyhow::Result<String> {
+    let made = make(&args.hosts).map_err(anyhow::Error::msg)?;
+    let name: String =
+        args.hosts.first().map(|host| host.replace([':', '/', '\\', '*'], "_")).unwrap_or_default();
+    let [crt, key] = ["crt", "key"].map(|ending| args.out.join(format!("{name}.{ending}")));
+    if let Some(there) = [&crt, &key].into_iter().find(|path| !args.force && path.exists()) {
+        bail!("{} is there already (write elsewhere with --out, or over it with --force)", there.display());
+    }
+    std::fs::create_dir_all(&args.out).with_context(|| format!("could not make {}", args.out.display()))?;
+    // The key first: a certificate without its key would be worth nothing.
+    let written = files::write_private(&key, made.key.as_bytes());
+    written.with_context(|| format!("could not write {}", key.display()))?;
+    std::fs::write(&crt, made.certificate).with_context(|| format!("could not write {}", crt.display()))?;
+    let (crt, key, pin) = (crt.display(), key.display(), made.pin);
+    let host = args.hosts.first().map_or("HOST", String::as_str);
+    Ok(format!(
+        "wrote {crt} and {key}\n\npin: {pin}\n\nhere:   presence-tui serve --tls-cert {crt} --tls-key {key}\n\
+         there:  presence-tui join tls://{host} --pin {pin}\n"
+    ))
+}
+
+/// Reads a small file that holds no secret.
+fn read_public(path: &Path) -> anyhow::Result<Vec<u8>> {
+    read(path, PEM_BYTES_MAX, &mut Vec::new())
 }
 
 /// Reads a small file, and remarks on one that others could read as well.

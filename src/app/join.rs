@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::face::{Face, Wish};
 use super::signals::Signals;
 use super::{Failure, Start, awake};
-use crate::client::{Engine, Identity, JoinError, Notice, Options, Tcp, Window, Windows};
+use crate::client::{Dial, Engine, Identity, JoinError, Notice, Options, Window, Windows};
 use crate::config::Config;
 use crate::presence::command::Command;
 use crate::presence::row::Claim;
@@ -25,14 +25,15 @@ pub(super) const COMMANDS_WAITING: usize = 64;
 /// Stays connected until it is asked to leave, or the server does not want it back.
 pub(super) async fn join(
     config: &Config,
-    token: Option<String>,
+    (token, dial): (Option<String>, Dial),
     state_dir: Option<PathBuf>,
     mut start: Start,
 ) -> Result<(), Failure> {
     let signals = Signals::listen().context("cannot listen to signals")?;
     let options = Options { token, ..options(config)? };
     if options.token.is_some() && !options.server.is_tls() && !is_here(options.server.host()) {
-        let words = "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
+        let words =
+            "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
         start.remarks.push(words.to_owned());
     }
 
@@ -47,7 +48,7 @@ pub(super) async fn join(
     let (commands, inbox) = mpsc::channel(COMMANDS_WAITING);
     let cancel = CancellationToken::new();
     let (mut engine, windows) =
-        Engine::new(options, identity, Tcp, inbox, cancel.clone(), fastrand::Rng::new());
+        Engine::new(options, identity, dial, inbox, cancel.clone(), fastrand::Rng::new());
     for warning in start.remarks.drain(..).chain(warnings) {
         engine.warn(warning);
     }

@@ -61,6 +61,7 @@ impl Running {
         let memory = memory.map(|memory| memory.keep(server.known(), remote.clone()));
         remote.speak(config.server.dialects);
         let notes = [Some(note), guard.open.then_some(gate::OPEN)];
+        let scheme = if guard.tls.is_some() { "tls://" } else { "" };
         remote.guard(guard);
         for remark in remarks {
             if drawn {
@@ -81,7 +82,7 @@ impl Running {
         let lines = Arc::new(lines);
         let pump =
             write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
-        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look));
+        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, scheme, look));
         Ok(Self { server, memory, face, drawn, pump, lines, log, began })
     }
 
@@ -165,8 +166,8 @@ impl Running {
 }
 
 /// Shows the dashboard.
-fn dashboard(server: &Server, bound: SocketAddr, look: tui::Options) -> Face {
-    let join_line = format!("presence-tui join {}", net::reachable(bound));
+fn dashboard(server: &Server, bound: SocketAddr, scheme: &str, look: tui::Options) -> Face {
+    let join_line = format!("presence-tui join {scheme}{}", net::reachable(bound));
     let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
     Face::show(screen, look)
 }

@@ -40,8 +40,12 @@ impl GuardArgs {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "For a server with tokens or TLS")]
 pub struct ShowArgs {
-    /// File with the token that lets this client in; PRESENCE_TUI_TOKEN may hold the token itself
-    #[arg(long, value_name = "FILE")]
+    /// File with the token that lets this client in.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "File with the token that lets this client in; PRESENCE_TUI_TOKEN may hold the token itself"
+    )]
     pub token_file: Option<String>,
     /// Certificates a tls:// server is trusted by, in PEM [default: those this system trusts]
     #[arg(long, value_name = "FILE")]

@@ -13,8 +13,8 @@ use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
 use super::{
-    ClientConfig, Config, ConfigError, Expected, LogConfig, SecurityConfig, ServerConfig, Source, TOKEN_VARIABLE,
-    UiConfig, named,
+    ClientConfig, Config, ConfigError, Expected, LogConfig, SecurityConfig, ServerConfig, Source,
+    TOKEN_VARIABLE, UiConfig, named,
 };
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};

@@ -25,6 +25,14 @@ impl fmt::Display for PinError {
 
 impl std::error::Error for PinError {}
 
+impl Pin {
+    /// Returns the digest itself.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; BYTES] {
+        &self.0
+    }
+}
+
 impl From<[u8; BYTES]> for Pin {
     fn from(digest: [u8; BYTES]) -> Self {
         Self(digest)

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 /// So many wrong tokens from one address within [`WINDOW`] shut it out.
 pub const WRONG_MAX: u8 = 10;
 /// Over how long they are counted.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 /// For how long an address is shut out.
-pub const SHUT_OUT: Duration = Duration::from_secs(60);
+pub const SHUT_OUT: Duration = Duration::from_mins(1);
 /// How many addresses are remembered; beyond them the one nearest to being forgotten goes.
 pub const ADDRESSES_MAX: usize = 4_096;
 

@@ -42,7 +42,8 @@ impl Caller {
         cancel: CancellationToken,
         hub: &HubHandle,
     ) -> Self {
-        let origin = Origin { peer, dialect: Dialect::Presence, deaf: false, rights: None };
+        let origin =
+            Origin { peer, dialect: Dialect::Presence, deaf: false, rights: None, secure: false, user: None };
         let deadline = Instant::now() + hub.rules().register_timeout();
         Self { origin, eye, place, cancel, deadline }
     }
@@ -59,8 +60,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
+    go_on(io, link, Box::new(caller), hub)
+}
+
+/// As [`run`], with a connection that has come a part of the way.
+pub(crate) fn go_on<S>(
+    io: S,
+    link: Arc<Link>,
+    caller: Box<Caller>,
+    hub: HubHandle,
+) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut wire = Wire::new(io, link.clone());
-    let caller = Box::new(caller);
     async move {
         let received = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
         let last_word = match received {
@@ -80,7 +93,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire::new(io, link.clone());
-    let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin, hub)).await;
+    let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin.clone(), hub)).await;
     drop(caller);
     let was_in = greeted.is_ok();
     let last_word = match greeted {
@@ -107,8 +120,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let met = in_time(&caller, hub, async {
-        match recognise(wire, hub).await? {
-            Start::Presence => Ok(Ok(greet(wire, link, caller.origin, hub).await?)),
+        match recognise(wire, &caller.origin, hub).await? {
+            Start::Presence => Ok(Ok(greet(wire, link, caller.origin.clone(), hub).await?)),
             other => Ok(Err(other)),
         }
     });
@@ -120,7 +133,7 @@ where
 }
 
 /// Finds out what is spoken, and whether that is answered here.
-async fn recognise<S>(wire: &mut Wire<S>, hub: &HubHandle) -> Result<Start, Ended>
+async fn recognise<S>(wire: &mut Wire<S>, origin: &Origin, hub: &HubHandle) -> Result<Start, Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -134,6 +147,8 @@ where
         Start::Presence => spoken.contains(Dialect::Presence),
         Start::Netsync => spoken.contains(Dialect::Netsync),
         Start::Http => spoken.contains(Dialect::Http) || spoken.contains(Dialect::WebSocket),
+        // Once: nobody needs a secret inside a secret.
+        Start::Tls => !origin.secure && hub.gate().guard().tls.is_some(),
     };
     if answered { Ok(start) } else { Err(answers::unknown_dialect()) }
 }

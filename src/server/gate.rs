@@ -8,6 +8,7 @@ use super::handle::Origin;
 use super::session::Ended;
 use crate::presence::span::brief;
 use crate::protocol::ErrorCode;
+use crate::security::tls::ServerTls;
 use crate::security::{Rights, Tokens, Tries};
 
 /// Who is let in.
@@ -15,9 +16,16 @@ use crate::security::{Rights, Tokens, Tries};
 pub struct Guard {
     /// The tokens that let somebody in; `None` lets everybody in.
     pub tokens: Option<Tokens>,
+    /// What makes connections secret, if anything does.
+    pub tls: Option<ServerTls>,
+    /// Connections that are not are refused.
+    pub require_tls: bool,
     /// Others can reach this server, and nothing is asked of them: worth a word on the screen.
     pub open: bool,
 }
+
+/// What a client is told that comes without TLS where it is asked for.
+const TLS_ALONE: &str = "this server takes connections over TLS alone (join tls://HOST:PORT)";
 
 /// The guard on duty, and what it remembers.
 #[derive(Debug, Default)]
@@ -76,6 +84,9 @@ impl Gate {
 
     /// Looks at a `register` and its token: returns what its client may do, or how the conversation ends.
     pub(crate) fn admit(&self, now: Instant, origin: &Origin, token: Option<&str>) -> Result<Rights, Ended> {
+        if self.guard().require_tls && !origin.secure {
+            return Err(Ended::told(ErrorCode::Forbidden, TLS_ALONE, None));
+        }
         match (origin.rights, token) {
             (Some(rights), None) => Ok(rights),
             _ => self.judge(now, origin.peer.ip(), token).map_err(Denied::ended),

@@ -31,8 +31,8 @@ pub(crate) enum ToHub {
     Join(Box<Knock>),
     /// A client was turned away before it could knock.
     Refused { peer: SocketAddr, code: ErrorCode, message: String },
-    /// A second `register` on one connection.
-    Reclaim(ConnNo, Box<Registration>),
+    /// A second `register` on one connection; whose user is as its certificate says, and stays, if it is `certified`.
+    Reclaim { conn: ConnNo, again: Box<Registration>, certified: bool },
     /// New details.
     Update(ConnNo, Box<Update>),
     /// A client that was marked late was heard.
@@ -58,7 +58,7 @@ pub(crate) enum ToHub {
 }
 
 /// Where somebody comes from, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The address.
     pub(crate) peer: SocketAddr,
@@ -68,6 +68,10 @@ pub(crate) struct Origin {
     pub(crate) deaf: bool,
     /// What it may do, once a token of it was looked at.
     pub(crate) rights: Option<Rights>,
+    /// Nobody on the way can read what is said.
+    pub(crate) secure: bool,
+    /// Who it is, by a certificate that somebody vouches for.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 /// What can be changed while a server runs.
@@ -195,9 +199,10 @@ impl HubHandle {
         link: Arc<Link>,
     ) -> Result<Welcomed, Ended> {
         let (reply, answer) = oneshot::channel();
-        let Registration { claim, version, identity, profile, wants_roster, resume, .. } = registration;
+        let Registration { claim, version, identity, mut profile, wants_roster, resume, .. } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
-        let Origin { peer, dialect, deaf, rights } = origin;
+        let Origin { peer, dialect, deaf, rights, user, secure: _ } = origin;
+        profile.user = user.or(profile.user);
         // Who may not see the others is sent no word of them: a base client cannot ask for less than lists.
         let sees = rights.is_none_or(Rights::may_watch);
         let (wants_roster, deaf) = (wants_roster && sees, deaf || (version == 0 && !sees));

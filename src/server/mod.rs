@@ -17,6 +17,7 @@ mod record;
 mod roll;
 mod rules;
 mod screen;
+mod secure;
 mod session;
 mod socket;
 mod spread;

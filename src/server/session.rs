@@ -111,7 +111,7 @@ where
     let pulse = Arc::new(Pulse::new(Instant::now().into_std()));
     let version = registration.version;
     let own_id = registration.identity.as_ref().map(|identity| identity.id.clone());
-    let rights = origin.rights.unwrap_or(Rights::ALL);
+    let (rights, certified) = (origin.rights.unwrap_or(Rights::ALL), origin.user.is_some());
     let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
@@ -120,6 +120,7 @@ where
         tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
         own_id,
         rights,
+        certified,
         pulse,
         last_beat: None,
         bad_lines: 0,
@@ -138,6 +139,8 @@ pub(crate) struct Session {
     /// What its token allows it to do.
     #[allow(dead_code, reason = "who only joins and pings is never asked")]
     rights: Rights,
+    /// Its certificate says whose it is.
+    certified: bool,
     pulse: Arc<Pulse>,
     last_beat: Option<Instant>,
     bad_lines: u8,
@@ -252,7 +255,11 @@ impl Session {
                 {
                     Pending::Answer(answers::bad_request("an identity cannot change on a live connection"))
                 }
-                Ok(again) => Pending::Tell(ToHub::Reclaim(self.tenancy.conn, Box::new(again))),
+                Ok(again) => Pending::Tell(ToHub::Reclaim {
+                    conn: self.tenancy.conn,
+                    again: Box::new(again),
+                    certified: self.certified,
+                }),
                 Err(invalid) => Pending::Answer(answers::bad_request(&invalid.to_string())),
             },
             ClientMessage::Update(update) => {

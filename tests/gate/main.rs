@@ -5,4 +5,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;

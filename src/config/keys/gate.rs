@@ -114,9 +114,7 @@ pub(super) const PIN: Key = Key {
     word: "pin",
     on_command_line: Flag,
     doc: "Pin of the one certificate a tls:// server is trusted by, whoever vouches for it; as `presence-tui cert` prints it.",
-    preset: Preset::Example(
-        "\"sha256/d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592\"",
-    ),
+    preset: Preset::Example("\"sha256/d7a8fbb307d7809469ca9abcb0082e4f8d5651e46d3cdb762d02d0bf37c9e592\""),
     set: |d, w| {
         let pin = value::text(w, "a pin")?.parse();
         let pin = pin.map_err(|error: PinError| format!("{w} is {error}"))?;

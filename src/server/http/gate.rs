@@ -23,7 +23,14 @@ pub(super) async fn check<B>(request: &Request<B>, visit: &Visit) -> Result<Opti
         return Ok(None);
     }
     let gate = visit.hub.gate();
-    if gate.guard().tokens.is_none() {
+    let guard = gate.guard();
+    if guard.require_tls && !visit.secure {
+        return Err(last(problem(
+            StatusCode::FORBIDDEN,
+            "this server is spoken to over TLS alone: https://",
+        )));
+    }
+    if guard.tokens.is_none() {
         return Ok(None);
     }
     let presented = bearer(request).or_else(|| in_address(request).filter(|_| becomes_socket));

@@ -89,6 +89,8 @@ struct Visit {
     hub: HubHandle,
     /// Who asks.
     peer: SocketAddr,
+    /// Over TLS.
+    secure: bool,
     /// The server takes nobody new: it is stopping.
     closing: CancellationToken,
     /// Ends this connection: it does not read what it asked for.
@@ -124,6 +126,7 @@ impl Visit {
         Self {
             hub: hub.clone(),
             peer: caller.origin.peer,
+            secure: caller.origin.secure,
             closing: caller.cancel.clone(),
             cut: CancellationToken::new(),
             until: watch::Sender::new(Some(caller.deadline)),

@@ -26,11 +26,7 @@ pub(super) fn is_asked_for<B>(request: &Request<B>) -> bool {
 /// Grants it, or says what is wrong with it.
 ///
 /// `rights` are those of the token that came with it, if one did.
-pub(super) fn answer<B>(
-    request: &mut Request<B>,
-    visit: &Visit,
-    rights: Option<Rights>,
-) -> Response<Body> {
+pub(super) fn answer<B>(request: &mut Request<B>, visit: &Visit, rights: Option<Rights>) -> Response<Body> {
     if !visit.hub.rules().dialects().contains(Dialect::WebSocket) {
         return last(problem(StatusCode::NOT_FOUND, "WebSocket is switched off here"));
     }
