@@ -4,7 +4,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(unix)]
+#[path = "../common/process.rs"]
+mod process_common;
 
+#[cfg(unix)]
+mod process;
 #[cfg(feature = "tls")]
 mod tls;
 mod tokens;
