@@ -69,15 +69,16 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         }
         Command::Join(args) => {
             let plan = foreign::plan(args, &config).map_err(Failure::Usage)?;
+            if let Some(plan) = plan {
+                let start = start("join", &args.common.run);
+                return runtime()?.block_on(foreign::join(plan, start));
+            }
             let mut said = Vec::new();
             let token = gate::token(&config, &sources.environment, &mut said).map_err(Failure::Usage)?;
             let dial = gate::dial(&config, &mut said).map_err(Failure::Usage)?;
             let mut start = start("join", &args.common.run);
             start.remarks.extend(said);
-            match plan {
-                Some(plan) => runtime()?.block_on(foreign::join(plan, start))?,
-                None => runtime()?.block_on(join::join(&config, (token, dial), state_dir, start))?,
-            }
+            runtime()?.block_on(join::join(&config, (token, dial), state_dir, start))?;
         }
         Command::Demo(args) => {
             let start = start("demo", &args.run);

@@ -147,7 +147,9 @@ pub(super) fn cert(args: &CertArgs) -> anyhow::Result<String> {
     let made = make(&args.hosts).map_err(anyhow::Error::msg)?;
     let name: String =
         args.hosts.first().map(|host| host.replace([':', '/', '\\', '*'], "_")).unwrap_or_default();
-    let [crt, key] = ["crt", "key"].map(|ending| args.out.join(format!("{name}.{ending}")));
+    // What is printed is to be typed: `./` in front of it would only be in the way.
+    let out = args.out.strip_prefix(".").unwrap_or(&args.out);
+    let [crt, key] = ["crt", "key"].map(|ending| out.join(format!("{name}.{ending}")));
     if let Some(there) = [&crt, &key].into_iter().find(|path| !args.force && path.exists()) {
         bail!("{} is there already (write elsewhere with --out, or over it with --force)", there.display());
     }
