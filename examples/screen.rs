@@ -194,6 +194,7 @@ impl Toy {
         View {
             at: Instant::now(),
             counts,
+            open: false,
             connecting: 0,
             max_clients: 1_000,
             settings: self.in_force(),

@@ -4,6 +4,7 @@ mod awake;
 mod demo;
 mod face;
 mod foreign;
+mod gate;
 mod join;
 mod memory;
 mod running;
@@ -17,6 +18,7 @@ use anyhow::Context;
 
 use crate::cli::{self, Cli, Command, RunArgs};
 use crate::config::{self, Config, Environment};
+use crate::server::Guard;
 use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
 use crate::tui;
 
@@ -44,6 +46,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
+        Command::Cert(args) => return Ok(print(out, gate::cert(args)?.as_bytes())?),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -57,17 +60,25 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     let start = |role, args: &RunArgs| Start::new(role, &config, args, rust_log.as_deref());
     match command {
         Command::Serve(args) => {
-            let start = start("serve", &args.common.run);
+            let (guard, said) = gate::guard(&config).map_err(Failure::Usage)?;
+            let mut start = start("serve", &args.common.run);
+            start.guard = guard;
+            start.remarks.extend(said);
             let last_words = runtime()?.block_on(serve::serve(&config, &sources, state_dir, start))?;
             print(out, last_words.as_bytes())?;
         }
         Command::Join(args) => {
             let plan = foreign::plan(args, &config).map_err(Failure::Usage)?;
-            let start = start("join", &args.common.run);
-            match plan {
-                Some(plan) => runtime()?.block_on(foreign::join(plan, start))?,
-                None => runtime()?.block_on(join::join(&config, state_dir, start))?,
+            if let Some(plan) = plan {
+                let start = start("join", &args.common.run);
+                return runtime()?.block_on(foreign::join(plan, start));
             }
+            let mut said = Vec::new();
+            let token = gate::token(&config, &sources.environment, &mut said).map_err(Failure::Usage)?;
+            let dial = gate::dial(&config, &mut said).map_err(Failure::Usage)?;
+            let mut start = start("join", &args.common.run);
+            start.remarks.extend(said);
+            runtime()?.block_on(join::join(&config, (token, dial), state_dir, start))?;
         }
         Command::Demo(args) => {
             let start = start("demo", &args.run);
@@ -75,7 +86,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
-        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) => {
+        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) | Command::Cert(_) => {
             print(out, config.print().as_bytes())?;
         }
     }
@@ -90,6 +101,8 @@ struct Start {
     remarks: Vec<String>,
     /// How the screen looks, if one is to be drawn.
     screen: Option<tui::Options>,
+    /// Who is let in.
+    guard: Guard,
 }
 
 impl Start {
@@ -108,10 +121,11 @@ impl Start {
         if !args.headless && !args.json && tui::is_possible() {
             let (screen, unknown) = face::options(config, args.ascii);
             remarks.extend(unknown);
-            return Self { lines: Lines::log_only(), log, remarks, screen: Some(screen) };
+            let (lines, guard) = (Lines::log_only(), Guard::default());
+            return Self { lines, log, remarks, screen: Some(screen), guard };
         }
         let format = if args.json { LineFormat::Json } else { LineFormat::Text };
-        Self { lines: Lines::stderr(format), log, remarks, screen: None }
+        Self { lines: Lines::stderr(format), log, remarks, screen: None, guard: Guard::default() }
     }
 
     /// Says what was lost for want of readers, and lets what is waiting be written.

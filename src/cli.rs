@@ -5,6 +5,7 @@
 //! comes from.
 
 mod foreign;
+mod gate;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
+pub use gate::{CertArgs, GuardArgs, ShowArgs};
 pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
@@ -68,6 +70,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui swarm 127.0.0.1 -n 1000 --duration 60s\n  presence-tui swarm hq.example.com:9000 -n 5000 --rate 500 --churn 10\n  presence-tui swarm 127.0.0.1 -n 2000 --freeze 500 --duration 5m --json >report.json\n\nThe server must allow as many: serve --max-clients N, and files for them (ulimit -n).\nWatch \"own lag\" in the report: where it is as long as what is measured, this end is the slow one."
     )]
     Swarm(SwarmArgs),
+    /// Make a self-signed certificate for a lab, and print its pin
+    #[command(
+        after_help = "Examples:\n  presence-tui cert localhost 127.0.0.1\n  presence-tui cert hq.example.com --out certs\n\nWrites HOST.crt and HOST.key. Then:\n  presence-tui serve --tls-cert HOST.crt --tls-key HOST.key\n  presence-tui join tls://HOST --pin PIN"
+    )]
+    Cert(CertArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -117,6 +124,9 @@ pub struct ServeArgs {
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
+    /// What it asks of whoever knocks; last, for its heading covers what follows.
+    #[command(flatten)]
+    pub guard: GuardArgs,
 }
 
 /// The flags of `join`.
@@ -149,6 +159,9 @@ pub struct JoinArgs {
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
+    /// What it shows to a server that asks.
+    #[command(flatten)]
+    pub show: ShowArgs,
     /// What a foreign server is sent; last, for its heading covers what follows.
     #[command(flatten)]
     pub foreign: ForeignArgs,
@@ -228,7 +241,7 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
+            Self::Swarm(_) | Self::Cert(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
         }
     }
 
@@ -239,7 +252,7 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
+            Self::Swarm(_) | Self::Cert(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -252,7 +265,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Demo(_) | Self::Swarm(_) | Self::Completions(_) => None,
+            Self::Demo(_) | Self::Swarm(_) | Self::Cert(_) | Self::Completions(_) => None,
         }
     }
 }
@@ -274,7 +287,7 @@ impl ServeArgs {
             ("server.max_pings_per_second", &self.max_pings_per_second),
             ("server.name", &self.server_name),
         ];
-        present(own.into_iter().chain(self.common.run.settings()))
+        present(own.into_iter().chain(self.guard.settings()).chain(self.common.run.settings()))
     }
 }
 
@@ -295,7 +308,7 @@ impl JoinArgs {
         let own = own.into_iter().filter(|(key, _)| {
             self.foreign_server().is_none() || !["client.server", "client.interval"].contains(key)
         });
-        let mut given = present(own.chain(self.common.run.settings()));
+        let mut given = present(own.chain(self.show.settings()).chain(self.common.run.settings()));
         given.extend(self.tag.iter().map(|tag| ("client.tags", tag.clone())));
         given
     }
@@ -376,7 +389,8 @@ mod tests {
         const FOREIGN: [&str; 6] = ["payload", "payload-json", "payload-hex", "expect", "on", "reply"];
         let mut command = Cli::command();
         command.build();
-        for (name, sections) in [("serve", ["server", "log"]), ("join", ["client", "log"])] {
+        for (name, sections) in [("serve", &["server", "security", "log"][..]), ("join", &["client", "log"])]
+        {
             let sub = command.find_subcommand(name).unwrap();
             let mut flags: Vec<_> = sub.get_arguments().filter_map(clap::Arg::get_long).collect();
             flags.retain(|flag| !NO_SETTING.contains(flag) && !FOREIGN.contains(flag));
@@ -396,7 +410,7 @@ mod tests {
     fn what_is_given_goes_to_its_setting() {
         let line = "presence-tui serve --host h --port p --interval i --timeout t --max-clients m \
                     --offline-retention o --register-timeout r --max-per-ip x --pin-legacy b --max-pings-per-second q \
-                    --server-name s --log-dir d --log-level l --config f";
+                    --server-name s --token-file a --tls-cert a --tls-key a --client-ca a --require-tls a --log-dir d --log-level l --config f";
         let command = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command;
         let given = command.given();
         for key in
@@ -408,7 +422,7 @@ mod tests {
         assert_eq!(command.config_file(), Some(Path::new("f")));
 
         let line = "presence-tui join a --name n --user u --device d --tag k=v --tag l=w --advertise x --id i \
-                    --interval t --log-level l";
+                    --interval t --token-file a --ca a --cert a --key a --pin a --log-level l";
         let given = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command.given();
         for key in KEYS.iter().filter(|key| key.section == "client") {
             assert!(given.iter().any(|(name, _)| *name == key.path()), "{}", key.path());

@@ -5,6 +5,7 @@
 //!
 //! - [`presence`]: the core. Who is here, and the verdict on the silent. Pure:
 //!   no runtime, no socket, no screen, no clock.
+//! - [`security`]: who may come in: tokens, certificates.
 //! - [`protocol`]: bytes to messages and back; what a peer writes is made harmless here.
 //! - [`server`]: a listener, a session per connection, one hub that owns the truth.
 //! - [`client`]: one connection, kept up for ever.
@@ -28,6 +29,7 @@ pub mod files;
 pub mod net;
 pub mod presence;
 pub mod protocol;
+pub mod security;
 pub mod server;
 pub mod swarm;
 pub mod telemetry;

@@ -1,5 +1,6 @@
 //! `join`: the client from its first line to its last.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::face::{Face, Wish};
 use super::signals::Signals;
 use super::{Failure, Start, awake};
-use crate::client::{Engine, Identity, JoinError, Notice, Options, Tcp, Window, Windows};
+use crate::client::{Dial, Engine, Identity, JoinError, Notice, Options, Window, Windows};
 use crate::config::Config;
 use crate::presence::command::Command;
 use crate::presence::row::Claim;
@@ -24,11 +25,17 @@ pub(super) const COMMANDS_WAITING: usize = 64;
 /// Stays connected until it is asked to leave, or the server does not want it back.
 pub(super) async fn join(
     config: &Config,
+    (token, dial): (Option<String>, Dial),
     state_dir: Option<PathBuf>,
     mut start: Start,
 ) -> Result<(), Failure> {
     let signals = Signals::listen().context("cannot listen to signals")?;
-    let options = options(config)?;
+    let options = Options { token, ..options(config)? };
+    if options.token.is_some() && !options.server.is_tls() && !is_here(options.server.host()) {
+        let words =
+            "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
+        start.remarks.push(words.to_owned());
+    }
 
     let id = config.client.id.as_deref();
     let (server, name) = (options.server.written().to_owned(), options.name.clone());
@@ -41,7 +48,7 @@ pub(super) async fn join(
     let (commands, inbox) = mpsc::channel(COMMANDS_WAITING);
     let cancel = CancellationToken::new();
     let (mut engine, windows) =
-        Engine::new(options, identity, Tcp, inbox, cancel.clone(), fastrand::Rng::new());
+        Engine::new(options, identity, dial, inbox, cancel.clone(), fastrand::Rng::new());
     for warning in start.remarks.drain(..).chain(warnings) {
         engine.warn(warning);
     }
@@ -121,6 +128,11 @@ fn options(config: &Config) -> Result<Options, Failure> {
         token: None,
         interval: client.interval,
     })
+}
+
+/// Tells whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {

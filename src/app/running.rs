@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::Start;
 use super::face::{Face, Wish};
+use super::gate;
 use super::memory::{Keeper, Opened};
 use super::serve::{options, reload};
 use super::signals::{Asked, Signals};
@@ -21,7 +22,7 @@ use crate::net;
 use crate::presence::command::Command;
 use crate::presence::span::brief;
 use crate::presence::{Event, EventKind, Settings};
-use crate::server::{HubHost, Remote, Server, Summary};
+use crate::server::{Guard, HubHost, Remote, Server, Summary};
 use crate::telemetry::{Lines, Log};
 use crate::tui::{self, Screen, TuiError};
 
@@ -50,7 +51,7 @@ impl Running {
         memory: Option<Opened>,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
-        let Start { lines, log, remarks, screen } = start;
+        let Start { lines, log, remarks, screen, guard } = start;
         let drawn = screen.is_some();
         let (memory, expected) = memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
         lines.listening(addr);
@@ -59,6 +60,9 @@ impl Running {
         let remote = server.remote();
         let memory = memory.map(|memory| memory.keep(server.known(), remote.clone()));
         remote.speak(config.server.dialects);
+        let notes = [Some(note), guard.open.then_some(gate::OPEN)];
+        let scheme = if guard.tls.is_some() { "tls://" } else { "" };
+        remote.guard(guard);
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;
@@ -66,17 +70,19 @@ impl Running {
                 lines.warn(&remark);
             }
         }
-        if drawn {
-            remote.note(EventKind::Notice(note.to_owned())).await;
-        } else {
-            lines.note(note);
+        for note in notes.into_iter().flatten() {
+            if drawn {
+                remote.note(EventKind::Notice(note.to_owned())).await;
+            } else {
+                lines.note(note);
+            }
         }
         server.open(TcpListener::from_std(listener).context("cannot listen")?);
         let events = server.events().context("nobody else takes the events")?;
         let lines = Arc::new(lines);
         let pump =
             write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
-        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look));
+        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, scheme, look));
         Ok(Self { server, memory, face, drawn, pump, lines, log, began })
     }
 
@@ -153,15 +159,15 @@ impl Running {
         }
         lines.note(&words);
         if let Some(lines) = Arc::into_inner(lines) {
-            Start { lines, log, remarks: Vec::new(), screen: None }.finish();
+            Start { lines, log, remarks: Vec::new(), screen: None, guard: Guard::default() }.finish();
         }
         closed.map(|()| if drawn { format!("{words}\n") } else { String::new() })
     }
 }
 
 /// Shows the dashboard.
-fn dashboard(server: &Server, bound: SocketAddr, look: tui::Options) -> Face {
-    let join_line = format!("presence-tui join {}", net::reachable(bound));
+fn dashboard(server: &Server, bound: SocketAddr, scheme: &str, look: tui::Options) -> Face {
+    let join_line = format!("presence-tui join {scheme}{}", net::reachable(bound));
     let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
     Face::show(screen, look)
 }

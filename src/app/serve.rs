@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use super::Start;
+use super::gate;
 use super::memory::Memory;
 use super::running::Running;
 use super::signals::Signals;
@@ -135,6 +136,7 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
                 let words = format!("the configuration stays as it was: {problem}");
                 remote.note(EventKind::Trouble(words)).await;
             }
+            gate::reload(before, before, remote).await;
             return None;
         }
     };
@@ -150,6 +152,7 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
     remote.speak(config.server.dialects);
+    gate::reload(&config, before, remote).await;
     let terms = Terms {
         settings: config.server.settings,
         limits: limits(&config),

@@ -44,7 +44,8 @@ impl JoinArgs {
             let own = [("--user", &self.user), ("--device", &self.device), ("--advertise", &self.advertise)];
             let own = own.into_iter().chain([("--id", &self.id)]);
             let tag = given("--tag", !self.tag.is_empty());
-            return own.filter_map(|(flag, text)| given(flag, text.is_some())).chain(tag).next();
+            let own = own.filter_map(|(flag, text)| given(flag, text.is_some()));
+            return own.chain(tag).chain(self.show.first_given()).next();
         }
         let foreign = &self.foreign;
         [
@@ -81,6 +82,7 @@ mod tests {
         for (line, flag) in [
             ("presence-tui join ws://hq --tag a=b", Some("--tag")),
             ("presence-tui join ws://hq --user ada", Some("--user")),
+            ("presence-tui join wss://hq --pin x", Some("--pin")),
             ("presence-tui join hq --payload x", Some("--payload")),
             ("presence-tui join --on a --reply b", Some("--on")),
             ("presence-tui join hq --tag a=b --user ada", None),

@@ -10,6 +10,8 @@ use tokio::time;
 
 use super::console::{Console, Interrupt};
 use crate::net::addr::ServerAddr;
+use crate::security::duplex::Stream;
+use crate::security::tls::ClientTls;
 
 /// How long one address may take to answer.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
@@ -82,6 +84,30 @@ pub async fn reach<C: Connector>(
         };
     }
     Err(Unreached::Failed(cause))
+}
+
+/// Real names and real sockets, made secret if that is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Dial {
+    /// What makes them secret, and the host that has to prove who it is.
+    pub tls: Option<(ClientTls, String)>,
+}
+
+impl Connector for Dial {
+    type Stream = Stream;
+
+    async fn resolve(&self, server: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
+        Tcp.resolve(server).await
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<(Stream, Option<SocketAddr>)> {
+        let (stream, local) = Tcp.connect(address).await?;
+        let stream: Stream = match &self.tls {
+            Some((tls, host)) => tls.connect(host, stream).await.map_err(io::Error::other)?,
+            None => Box::new(stream),
+        };
+        Ok((stream, local))
+    }
 }
 
 /// Real names and real sockets.

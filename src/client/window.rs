@@ -183,6 +183,7 @@ fn view(
         at: now.into_std(),
         counts: state.peers.counts(),
         connecting: 0,
+        open: false,
         max_clients: 0,
         settings: state.uplink.settings,
         asked: state.uplink.settings,

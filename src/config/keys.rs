@@ -1,5 +1,7 @@
 //! The table of settings: one entry each, and nowhere else.
 
+mod gate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,8 +13,9 @@ use crate::presence::Settings;
 use crate::presence::settings::{INTERVAL_MIN, SettingsError, TIMEOUT_MAX};
 
 /// The sections of the file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 4] = [
+pub const SECTIONS: [(&str, &str); 5] = [
     ("server", "What `presence-tui serve` goes by."),
+    ("security", "Who may come in, when `presence-tui serve` runs."),
     ("client", "What `presence-tui join` goes by."),
     ("ui", "The screen of both."),
     ("log", "The log file of both. Nothing is ever logged to the terminal."),
@@ -91,7 +94,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 30] = [
+pub static KEYS: [Key; 40] = [
     Key {
         section: "server",
         name: "host",
@@ -246,12 +249,17 @@ pub static KEYS: [Key; 30] = [
             Some(words(&spoken))
         },
     },
+    gate::TOKEN_FILE,
+    gate::TLS_CERT,
+    gate::TLS_KEY,
+    gate::CLIENT_CA,
+    gate::REQUIRE_TLS,
     Key {
         section: "client",
         name: "server",
         word: "server",
         on_command_line: Argument,
-        doc: "The server to join when none is named: HOST or HOST:PORT.",
+        doc: "The server to join when none is named: HOST or HOST:PORT, with tls:// in front for TLS.",
         preset: Example("\"192.0.2.7:8080\""),
         set: |d, w| value::address(w).map(|address| d.config.client.server = Some(address)),
         show: |c| c.client.server.as_ref().map(|address| quoted(&address.to_string())),
@@ -326,6 +334,11 @@ pub static KEYS: [Key; 30] = [
         set: |d, w| client_interval(w).map(|interval| d.config.client.interval = interval),
         show: |c| Some(seconds(c.client.interval)),
     },
+    gate::CLIENT_TOKEN_FILE,
+    gate::CA,
+    gate::CERT,
+    gate::KEY,
+    gate::PIN,
     Key {
         section: "ui",
         name: "theme",

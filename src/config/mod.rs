@@ -7,6 +7,7 @@
 
 mod edit;
 mod file;
+mod gate;
 pub mod keys;
 pub mod paths;
 mod print;
@@ -20,6 +21,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use gate::{SecurityConfig, TOKEN_VARIABLE};
 pub use keys::{KEYS, Key};
 pub use paths::Environment;
 pub use print::default_file;
@@ -29,6 +31,7 @@ pub use save::{SaveError, Saved, save_settings};
 use crate::net::addr::ServerAddr;
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
+use crate::security::Pin;
 
 /// The last port a server tries by itself when the default one is taken.
 pub const PORT_FALLBACK_LAST: u16 = 8085;
@@ -40,6 +43,8 @@ pub const PORT_DEFAULT: u16 = crate::net::addr::DEFAULT_PORT;
 pub struct Config {
     /// What `serve` goes by.
     pub server: ServerConfig,
+    /// What `serve` asks of whoever knocks.
+    pub security: SecurityConfig,
     /// What `join` goes by.
     pub client: ClientConfig,
     /// What the screen goes by.
@@ -117,6 +122,16 @@ pub struct ClientConfig {
     pub id: Option<String>,
     /// How often to ping a base server, which sets no interval.
     pub interval: Duration,
+    /// The file with the token to show.
+    pub token_file: Option<PathBuf>,
+    /// The certificates a server is trusted by, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The certificate to show.
+    pub cert: Option<PathBuf>,
+    /// Its private key; there whenever the certificate is.
+    pub key: Option<PathBuf>,
+    /// The one certificate a server is trusted by.
+    pub pin: Option<Pin>,
 }
 
 /// What the screen goes by.

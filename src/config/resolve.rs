@@ -12,7 +12,10 @@ use super::keys::{KEYS, Key, OnCommandLine, Preset};
 use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
-use super::{ClientConfig, Config, ConfigError, Expected, LogConfig, ServerConfig, Source, UiConfig, named};
+use super::{
+    ClientConfig, Config, ConfigError, Expected, LogConfig, SecurityConfig, ServerConfig, Source,
+    TOKEN_VARIABLE, UiConfig, named,
+};
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
 
@@ -39,8 +42,9 @@ impl Role {
     /// Tells whether flags and variables may set this key.
     fn takes(self, key: &Key) -> bool {
         match self {
-            Self::Serve | Self::Demo => key.section != "client",
-            Self::Join => key.section != "server",
+            Self::Serve => key.section != "client",
+            Self::Demo => !matches!(key.section, "client" | "security"),
+            Self::Join => !matches!(key.section, "server" | "security"),
             Self::Show => KEYS
                 .iter()
                 .find(|other| other.word == key.word)
@@ -185,7 +189,11 @@ impl Sources {
 
     /// Warns of variables that look like settings and are none: a typo there would otherwise go unseen.
     fn unknown_variables(&self) -> Vec<String> {
-        let known: Vec<_> = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]).collect();
+        let known: Vec<_> = KEYS
+            .iter()
+            .map(Key::variable)
+            .chain([FILE_VARIABLE, TOKEN_VARIABLE].map(str::to_owned))
+            .collect();
         let unknown = self.environment.ours().filter(|name| !known.iter().any(|known| known == name));
         unknown
             .map(|name| match nearest(name, known.iter().map(String::as_str)) {
@@ -299,6 +307,7 @@ impl Draft {
                 Err(_) => self.problems.push(self.misfit()),
             }
         }
+        self.problems.extend(super::gate::problems(&self.config, self.role));
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
@@ -368,6 +377,7 @@ fn blank(host_name: &str) -> Config {
             name: host_name.to_owned(),
             dialects: Dialects::none(),
         },
+        security: SecurityConfig::default(),
         client: ClientConfig {
             server: None,
             name: host_name.to_owned(),
@@ -377,6 +387,11 @@ fn blank(host_name: &str) -> Config {
             advertise: None,
             id: None,
             interval: Duration::ZERO,
+            token_file: None,
+            ca: None,
+            cert: None,
+            key: None,
+            pin: None,
         },
         ui: UiConfig {
             theme: String::new(),

@@ -8,6 +8,8 @@ use thiserror::Error;
 
 /// The port of a server nobody gave a port for.
 pub const DEFAULT_PORT: u16 = 8080;
+/// What stands in front of an address whose connection is to be made secret.
+const TLS: &str = "tls://";
 /// The longest host name DNS allows.
 const HOST_BYTES_MAX: usize = 253;
 
@@ -20,6 +22,7 @@ pub struct ServerAddr {
     written: String,
     host: String,
     port: u16,
+    tls: bool,
 }
 
 /// Why a text is not the address of a server.
@@ -29,7 +32,9 @@ pub enum AddrError {
     #[error("the server's address is empty (write host or host:port, such as 192.168.1.10:8080)")]
     Empty,
     /// It is a URL.
-    #[error("{0:?} is a URL, not an address (write only its host and port, such as example.org:8080)")]
+    #[error(
+        "{0:?} is a URL, not an address (write only its host and port, such as example.org:8080, with tls:// in front for TLS)"
+    )]
     Url(String),
     /// There is nothing in front of the port.
     #[error("{0:?} has no host (write localhost{0} for this machine)")]
@@ -60,6 +65,12 @@ impl ServerAddr {
         &self.host
     }
 
+    /// Tells whether the connection is to be made secret.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
     /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -69,7 +80,7 @@ impl ServerAddr {
 
 impl From<SocketAddr> for ServerAddr {
     fn from(addr: SocketAddr) -> Self {
-        Self { written: addr.to_string(), host: addr.ip().to_string(), port: addr.port() }
+        Self { written: addr.to_string(), host: addr.ip().to_string(), port: addr.port(), tls: false }
     }
 }
 
@@ -81,12 +92,17 @@ impl FromStr for ServerAddr {
         if written.is_empty() {
             return Err(AddrError::Empty);
         }
-        if written.contains("://") {
+        let scheme = written.get(..TLS.len()).filter(|scheme| scheme.eq_ignore_ascii_case(TLS));
+        let bare = scheme.and_then(|scheme| written.get(scheme.len()..)).unwrap_or(written);
+        if bare.contains("://") {
             return Err(AddrError::Url(written.to_owned()));
         }
-        let (host, port) = split(written)?;
+        if bare.is_empty() {
+            return Err(AddrError::Empty);
+        }
+        let (host, port) = split(bare)?;
         let port = port.map_or(Ok(DEFAULT_PORT), port_of)?;
-        Ok(Self { written: written.to_owned(), host: host.to_owned(), port })
+        Ok(Self { written: written.to_owned(), host: host.to_owned(), port, tls: scheme.is_some() })
     }
 }
 
@@ -131,6 +147,9 @@ fn port_of(text: &str) -> Result<u16, AddrError> {
 
 impl fmt::Display for ServerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tls {
+            f.write_str(TLS)?;
+        }
         if self.host.contains(':') {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
@@ -157,10 +176,13 @@ mod tests {
             ("fe80::1%eth0", "[fe80::1%eth0]:8080"),
             ("[fe80::1%eth0]:81", "[fe80::1%eth0]:81"),
             ("büro:81", "büro:81"),
+            ("tls://hq", "tls://hq:8080"),
+            ("TLS://[::1]:9", "tls://[::1]:9"),
         ] {
             let server: ServerAddr = text.parse().unwrap();
             assert_eq!(server.to_string(), full, "{text}");
             assert_eq!(server.written(), text.trim());
+            assert_eq!(server.is_tls(), full.starts_with("tls://"));
         }
     }
 
@@ -170,6 +192,9 @@ mod tests {
             ("", "empty"),
             ("  ", "empty"),
             ("http://hq:8080", "URL"),
+            ("tls://tls://hq", "URL"),
+            ("tls://", "empty"),
+            ("tls:hq", "not a port"),
             (":8080", "localhost:8080"),
             ("hq:", "65535"),
             ("hq:0", "65535"),

@@ -96,6 +96,8 @@ pub struct View {
     pub counts: Counts,
     /// How many connections have not registered yet.
     pub connecting: usize,
+    /// Others can reach the server, and nothing is asked of them: anyone can join.
+    pub open: bool,
     /// How many clients may be registered at once; 0 when that is not known.
     pub max_clients: usize,
     /// The settings in force.
@@ -135,6 +137,7 @@ impl View {
             (view.counts, view.connecting, view.max_clients, view.matched, view.offset, view.rollout)
         };
         numbers(self) == numbers(other)
+            && self.open == other.open
             && (self.settings, self.asked, self.rev) == (other.settings, other.asked, other.rev)
             && (self.hold, self.record) == (other.hold, other.record)
             && self.outlook == other.outlook

@@ -133,6 +133,8 @@ pub struct Registration {
     pub wants_roster: bool,
     /// The secret of its last welcome.
     pub resume: Option<Arc<str>>,
+    /// The token that is to let it in, as it was sent.
+    pub token: Option<Arc<str>>,
 }
 
 /// What is wrong with a `register` or an `update` that is otherwise well-formed.
@@ -194,6 +196,7 @@ impl Register {
             },
             wants_roster: self.want.iter().any(|want| want == "roster"),
             resume: self.resume.map(Into::into),
+            token: self.token.map(Into::into),
         })
     }
 }

@@ -7,6 +7,8 @@
 const BLANKS_MAX: usize = 64;
 /// What a netsync client begins with, apart from a bare string.
 const IDENTIFY: &[u8] = b"\"Identify\"";
+/// What a TLS handshake begins with: the type of its record. No text does.
+const HANDSHAKE: u8 = 0x16;
 /// Methods a request may begin with, each with the blank behind it.
 const METHODS: [&[u8]; 9] =
     [b"GET ", b"HEAD ", b"POST ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"TRACE ", b"CONNECT "];
@@ -20,6 +22,8 @@ pub enum Start {
     Netsync,
     /// With a request, which may ask for a WebSocket.
     Http,
+    /// With a TLS handshake, inside which it starts once more.
+    Tls,
 }
 
 /// What the bytes so far tell.
@@ -36,12 +40,14 @@ pub enum Verdict {
 /// Looks at everything a connection has said so far.
 #[must_use]
 pub fn sniff(bytes: &[u8]) -> Verdict {
+    if bytes.first() == Some(&HANDSHAKE) {
+        return Verdict::Known(Start::Tls);
+    }
     let Some(said) = behind_blanks(bytes) else { return Verdict::Known(Start::Presence) };
     match said.first() {
         None => Verdict::More,
         Some(b'{') => object(said.get(1..).unwrap_or_default()),
         Some(b'"') => Verdict::Known(Start::Netsync),
-        // 0x16 begins a TLS handshake: the place for it, when there is one.
         Some(_) => request(said),
     }
 }
@@ -94,6 +100,8 @@ mod tests {
             (Start::Http, b"GET / HTTP/1.1\r\n"),
             (Start::Http, b"\r\nHEAD /healthz HTTP/1.1"),
             (Start::Http, b"POST "),
+            (Start::Tls, b"\x16"),
+            (Start::Tls, b"\x16\x03\x01\x02\x00"),
         ] {
             assert_eq!(sniff(said), Verdict::Known(start), "{:?}", String::from_utf8_lossy(said));
         }
@@ -105,7 +113,7 @@ mod tests {
             assert_eq!(sniff(half), Verdict::More, "{:?}", String::from_utf8_lossy(half));
         }
         for wrong in
-            [&b"hello"[..], b"GETTING", b"get /", b"[1]", b"\x16\x03\x01\x02\x00", b"SSH-2.0", b"\0", b"12"]
+            [&b"hello"[..], b"GETTING", b"get /", b"[1]", b" \x16\x03\x01\x02\x00", b"SSH-2.0", b"\0", b"12"]
         {
             assert_eq!(sniff(wrong), Verdict::Unknown, "{:?}", String::from_utf8_lossy(wrong));
         }

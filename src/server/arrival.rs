@@ -44,7 +44,8 @@ impl Caller {
         cancel: CancellationToken,
         hub: &HubHandle,
     ) -> Self {
-        let origin = Origin { peer, dialect: Dialect::Presence, deaf: false };
+        let origin =
+            Origin { peer, dialect: Dialect::Presence, deaf: false, rights: None, secure: false, user: None };
         let deadline = Instant::now() + hub.rules().register_timeout();
         Self { origin, eye, place, cancel, deadline }
     }
@@ -61,8 +62,20 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
-    let wire = Wire::new(io, link);
-    Conversation::Arriving(Box::pin(arrive(wire, Box::new(caller), hub)))
+    go_on(io, link, Box::new(caller), hub)
+}
+
+/// As [`run`], with a connection that has come a part of the way.
+pub(crate) fn go_on<S>(
+    io: S,
+    link: Arc<Link>,
+    caller: Box<Caller>,
+    hub: HubHandle,
+) -> impl Future<Output = ()> + Send
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    Conversation::Arriving(Box::pin(arrive(Wire::new(io, link), caller, hub)))
 }
 
 /// A conversation, which is as large as its largest part.
@@ -128,7 +141,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut wire = Wire::new(io, link.clone());
-    let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin, hub)).await;
+    let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin.clone(), hub)).await;
     drop(caller);
     let was_in = greeted.is_ok();
     let last_word = match greeted {
@@ -155,8 +168,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let met = in_time(&caller, hub, async {
-        match recognise(wire, hub).await? {
-            Start::Presence => Ok(Ok(greet(wire, link, caller.origin, hub).await?)),
+        match recognise(wire, &caller.origin, hub).await? {
+            Start::Presence => Ok(Ok(greet(wire, link, caller.origin.clone(), hub).await?)),
             other => Ok(Err(other)),
         }
     });
@@ -168,7 +181,7 @@ where
 }
 
 /// Finds out what is spoken, and whether that is answered here.
-async fn recognise<S>(wire: &mut Wire<S>, hub: &HubHandle) -> Result<Start, Ended>
+async fn recognise<S>(wire: &mut Wire<S>, origin: &Origin, hub: &HubHandle) -> Result<Start, Ended>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -182,6 +195,8 @@ where
         Start::Presence => spoken.contains(Dialect::Presence),
         Start::Netsync => spoken.contains(Dialect::Netsync),
         Start::Http => spoken.contains(Dialect::Http) || spoken.contains(Dialect::WebSocket),
+        // Once: nobody needs a secret inside a secret.
+        Start::Tls => !origin.secure && hub.gate().guard().tls.is_some(),
     };
     if answered { Ok(start) } else { Err(answers::unknown_dialect()) }
 }

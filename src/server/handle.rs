@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::answers;
+use super::gate::Gate;
 use super::http::Desk;
 use super::ledger::Question;
 use super::link::Link;
@@ -18,6 +19,7 @@ use crate::presence::command::Command;
 use crate::presence::registry::{Limits, Newcomer};
 use crate::presence::{ConnNo, Departure, Dialect, EventKind, Pulse, Settings};
 use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
+use crate::security::Rights;
 
 /// How many messages may wait for the hub; a session that finds it full waits its turn.
 const INBOX: usize = 4_096;
@@ -29,8 +31,8 @@ pub(crate) enum ToHub {
     Join(Box<Knock>),
     /// A client was turned away before it could knock.
     Refused { peer: SocketAddr, code: ErrorCode, message: String },
-    /// A second `register` on one connection.
-    Reclaim(ConnNo, Box<Registration>),
+    /// A second `register` on one connection; whose user is as its certificate says, and stays, if it is `certified`.
+    Reclaim { conn: ConnNo, again: Box<Registration>, certified: bool },
     /// New details.
     Update(ConnNo, Box<Update>),
     /// A client that was marked late was heard.
@@ -58,7 +60,7 @@ pub(crate) enum ToHub {
 }
 
 /// Where somebody comes from, and how.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Origin {
     /// The address.
     pub(crate) peer: SocketAddr,
@@ -66,6 +68,12 @@ pub(crate) struct Origin {
     pub(crate) dialect: Dialect,
     /// It understands none of our messages, so it is sent none.
     pub(crate) deaf: bool,
+    /// What it may do, once a token of it was looked at.
+    pub(crate) rights: Option<Rights>,
+    /// Nobody on the way can read what is said.
+    pub(crate) secure: bool,
+    /// Who it is, by a certificate that somebody vouches for.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 /// What can be changed while a server runs.
@@ -143,13 +151,14 @@ struct Shared {
     inbox: mpsc::Sender<ToHub>,
     rules: Rules,
     desk: Desk,
+    gate: Gate,
 }
 
 impl HubHandle {
     /// Makes a handle, and the inbox at its other end.
     pub(crate) fn new(rules: Rules) -> (Self, mpsc::Receiver<ToHub>) {
         let (tx, inbox) = mpsc::channel(INBOX);
-        (Self(Arc::new(Shared { inbox: tx, rules, desk: Desk::new() })), inbox)
+        (Self(Arc::new(Shared { inbox: tx, rules, desk: Desk::new(), gate: Gate::default() })), inbox)
     }
 
     pub(crate) fn rules(&self) -> &Rules {
@@ -159,6 +168,11 @@ impl HubHandle {
     /// Returns what limits those who ask.
     pub(crate) fn desk(&self) -> &Desk {
         &self.0.desk
+    }
+
+    /// Returns who decides who may come in.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
     }
 
     /// Waits until the hub has stopped.
@@ -194,9 +208,13 @@ impl HubHandle {
         link: Arc<Link>,
     ) -> Result<Welcomed, Ended> {
         let (reply, answer) = oneshot::channel();
-        let Registration { claim, version, identity, profile, wants_roster, resume } = registration;
+        let Registration { claim, version, identity, mut profile, wants_roster, resume, .. } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
-        let Origin { peer, dialect, deaf } = origin;
+        let Origin { peer, dialect, deaf, rights, user, secure: _ } = origin;
+        profile.user = user.or(profile.user);
+        // Who may not see the others is sent no word of them: a base client cannot ask for less than lists.
+        let sees = rights.is_none_or(Rights::may_watch);
+        let (wants_roster, deaf) = (wants_roster && sees, deaf || (version == 0 && !sees));
         let newcomer = Newcomer {
             claim,
             peer,

@@ -209,8 +209,10 @@ impl Hub {
         match message {
             ToHub::Join(knock) => self.join(now, *knock),
             ToHub::Refused { peer, code, message } => self.refused(now, peer, code, message),
-            ToHub::Reclaim(conn, registration) => {
-                let Registration { claim, profile, .. } = *registration;
+            ToHub::Reclaim { conn, again, certified } => {
+                let Registration { claim, mut profile, .. } = *again;
+                let row = self.registry.row_of(conn).filter(|_| certified);
+                profile.user = row.map_or(profile.user, |(_, row)| row.profile.user.clone());
                 self.registry.update(now, conn, Some(claim), profile);
             }
             ToHub::Update(conn, update) => self.update(now, conn, *update),

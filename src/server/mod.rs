@@ -7,6 +7,7 @@ mod doormat;
 mod fanout;
 #[doc(hidden)] // Public for its limits alone, which tests go by.
 pub mod flood;
+mod gate;
 mod handle;
 mod http;
 mod hub;
@@ -19,6 +20,7 @@ mod record;
 mod roll;
 mod rules;
 mod screen;
+mod secure;
 mod session;
 mod socket;
 mod spread;
@@ -35,6 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use gate::Guard;
 pub use hub::{HERD_PER_S, Options, Summary};
 pub use link::QUEUE_BYTES_MAX;
 pub use roll::KnownList;
@@ -98,6 +101,12 @@ impl Remote {
     /// Says which dialects are answered from now on; whoever is here stays.
     pub fn speak(&self, dialects: Dialects) {
         self.0.rules().set_dialects(dialects);
+    }
+
+    /// Says who is let in from now on; whoever is here stays.
+    pub fn guard(&self, guard: Guard) {
+        self.0.rules().set_open(guard.open);
+        self.0.gate().set(guard);
     }
 
     /// Makes an event of something the program has to say.

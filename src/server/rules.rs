@@ -1,6 +1,6 @@
 //! What every session may look at without asking the hub.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Rules {
     pub(crate) connecting: AtomicUsize,
     /// Which dialects are answered.
     dialects: AtomicU8,
+    /// Others can reach this server, and nothing is asked of them.
+    open: AtomicBool,
     /// Places for refused connections that must not be closed at once.
     pub(crate) held: Semaphore,
     /// How many heartbeats went in and out.
@@ -43,6 +45,7 @@ impl Rules {
             flood_factor: AtomicU32::new(0),
             connecting: AtomicUsize::new(0),
             dialects: AtomicU8::new(Dialects::all().bits()),
+            open: AtomicBool::new(false),
             held: Semaphore::new(HELD_MAX),
             traffic: Traffic::new(tokio::time::Instant::now().into_std()),
             whole: Mutex::new((rev, settings)),
@@ -92,6 +95,15 @@ impl Rules {
 
     pub(crate) fn set_flood_factor(&self, factor: u32) {
         self.flood_factor.store(factor, Relaxed);
+    }
+
+    /// Tells whether anyone can join, from anywhere.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Relaxed)
+    }
+
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Relaxed);
     }
 
     pub(crate) fn set_register_timeout(&self, span: Duration) {

@@ -115,6 +115,7 @@ pub(super) fn view(
         at: now,
         counts: registry.counts(),
         connecting: rules.connecting.load(Relaxed),
+        open: rules.is_open(),
         max_clients: registry.limits().max_clients,
         settings: registry.settings(),
         asked: registry.asked(),

@@ -17,6 +17,7 @@ use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
 use crate::presence::pulse::missed_beats;
 use crate::presence::{ConnNo, Departure, Pulse, Reason, Revision};
 use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
+use crate::security::Rights;
 
 /// So many lines in a row that cannot be understood end a conversation.
 pub const BAD_LINES_MAX: u8 = 16;
@@ -58,7 +59,7 @@ impl Ended {
 pub(crate) async fn greet<S>(
     wire: &mut Wire<S>,
     link: &Arc<Link>,
-    origin: Origin,
+    mut origin: Origin,
     hub: &HubHandle,
 ) -> Result<Session, Ended>
 where
@@ -78,7 +79,11 @@ where
         let complaint = match ClientMessage::decode(&line) {
             Ok(ClientMessage::Other) => continue,
             Ok(ClientMessage::Register(register)) => match register.check() {
-                Ok(registration) => return admit(wire, link, origin, hub, registration).await,
+                Ok(registration) => {
+                    let now = Instant::now().into_std();
+                    origin.rights = Some(hub.gate().admit(now, &origin, registration.token.as_deref())?);
+                    return admit(wire, link, origin, hub, registration).await;
+                }
                 Err(invalid @ crate::protocol::register::Invalid::Version(_)) => {
                     return Err(Ended::told(ErrorCode::Version, invalid.to_string(), None));
                 }
@@ -111,6 +116,7 @@ where
     let pulse = Arc::new(Pulse::new(Instant::now().into_std()));
     let version = registration.version;
     let chose_its_id = registration.identity.is_some();
+    let (rights, certified) = (origin.rights.unwrap_or(Rights::ALL), origin.user.is_some());
     let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
@@ -119,6 +125,8 @@ where
     Ok(Session {
         tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
         own_id: chose_its_id.then_some(welcomed.id),
+        rights,
+        certified,
         pulse,
         last_beat: None,
         bad_lines: 0,
@@ -137,6 +145,11 @@ pub(crate) struct Session {
     tenancy: Tenancy,
     /// The identity it registered under, if it chose one.
     own_id: Option<Arc<str>>,
+    /// What its token allows it to do.
+    #[allow(dead_code, reason = "who only joins and pings is never asked")]
+    rights: Rights,
+    /// Its certificate says whose it is.
+    certified: bool,
     pulse: Arc<Pulse>,
     last_beat: Option<Instant>,
     bad_lines: u8,
@@ -265,7 +278,11 @@ impl Session {
                 {
                     Pending::Answer(answers::bad_request("an identity cannot change on a live connection"))
                 }
-                Ok(again) => Pending::Tell(ToHub::Reclaim(self.tenancy.conn, Box::new(again))),
+                Ok(again) => Pending::Tell(ToHub::Reclaim {
+                    conn: self.tenancy.conn,
+                    again: Box::new(again),
+                    certified: self.certified,
+                }),
                 Err(invalid) => Pending::Answer(answers::bad_request(&invalid.to_string())),
             },
             ClientMessage::Update(update) => {

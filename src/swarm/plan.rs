@@ -101,6 +101,9 @@ pub enum PlanError {
     /// The server's address is none.
     #[error(transparent)]
     Server(#[from] AddrError),
+    /// The server's address asks for TLS.
+    #[error("a swarm speaks no TLS: write {0} without tls://, where the server allows that")]
+    Tls(ServerAddr),
     /// Too many clients, or none.
     #[error("-n {0} is not possible (write a number from 1 to {CLIENTS_MAX})")]
     Clients(usize),
@@ -192,7 +195,7 @@ impl Plan {
         let duration =
             asked.duration.map(|text| within("duration", text, least, DURATION_MAX)).transpose()?;
         Ok(Self {
-            server: asked.server.parse()?,
+            server: plain(asked.server)?,
             clients,
             rate,
             interval,
@@ -265,6 +268,12 @@ fn within(flag: &'static str, text: &str, least: Duration, most: Duration) -> Re
         Err(error) => error.to_string(),
     };
     Err(PlanError::Span { flag, text: text.to_owned(), problem })
+}
+
+/// Reads the address of a server that is reached without TLS.
+fn plain(text: &str) -> Result<ServerAddr, PlanError> {
+    let server: ServerAddr = text.parse()?;
+    if server.is_tls() { Err(PlanError::Tls(server)) } else { Ok(server) }
 }
 
 #[cfg(test)]

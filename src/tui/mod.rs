@@ -298,6 +298,7 @@ mod tests {
             at: clock().mono,
             counts: crate::presence::row::Counts::default(),
             connecting: 0,
+            open: false,
             max_clients: 0,
             settings: crate::presence::Settings::default(),
             asked: crate::presence::Settings::default(),

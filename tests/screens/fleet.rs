@@ -205,6 +205,7 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         at: now().mono,
         counts,
         connecting: 0,
+        open: false,
         max_clients: 100,
         settings: settings(),
         asked: settings(),

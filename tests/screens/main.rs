@@ -12,5 +12,6 @@ mod drawing;
 mod fleet;
 mod frames;
 mod keys;
+mod open;
 mod picture;
 mod sizes;

@@ -12,6 +12,7 @@ use super::arrival::Caller;
 use super::handle::HubHandle;
 use super::http;
 use super::link::Link;
+use super::secure;
 use super::wire::Wire;
 use crate::protocol::sniff::Start;
 
@@ -31,6 +32,7 @@ where
     let (io, head) = wire.into_parts();
     match start {
         Start::Http => Box::pin(http::lead(io, head, link, caller, hub)),
+        Start::Tls => Box::pin(secure::lead(io, head, link, caller, hub)),
         // What is ours never comes here.
         Start::Netsync | Start::Presence => Box::pin(netsync::lead(io, head, link, caller, hub)),
     }

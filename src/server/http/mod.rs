@@ -12,6 +12,7 @@ mod stream;
 mod upgrade;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use super::handle::{HubHandle, ToHub};
 use super::ledger::Question;
 use super::link::Link;
 use super::listener::Place;
+use crate::security::Rights;
 
 /// How many connections may ask at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -85,6 +87,10 @@ impl Desk {
 #[derive(Debug)]
 struct Visit {
     hub: HubHandle,
+    /// Who asks.
+    peer: SocketAddr,
+    /// Over TLS.
+    secure: bool,
     /// The server takes nobody new: it is stopping.
     closing: CancellationToken,
     /// Ends this connection: it does not read what it asked for.
@@ -102,6 +108,8 @@ struct Upgrade {
     on: OnUpgrade,
     /// What its request called the client.
     name: Option<String>,
+    /// What the token that came with the request allows.
+    rights: Option<Rights>,
 }
 
 /// What this connection counts as.
@@ -117,6 +125,8 @@ impl Visit {
     fn new(caller: &mut Caller, hub: &HubHandle) -> Self {
         Self {
             hub: hub.clone(),
+            peer: caller.origin.peer,
+            secure: caller.origin.secure,
             closing: caller.cancel.clone(),
             cut: CancellationToken::new(),
             until: watch::Sender::new(Some(caller.deadline)),
@@ -182,6 +192,7 @@ where
     let Ok(upgraded) = upgrade.on.await else { return };
     let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<S>>>() else { return };
     let (io, head) = parts.io.into_inner().into_parts();
+    caller.origin.rights = upgrade.rights;
     let mut read = parts.read_buf.to_vec();
     read.extend_from_slice(&head);
     match seat {

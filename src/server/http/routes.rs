@@ -31,11 +31,12 @@ const BROWSER: &str = include_str!("../../../assets/browser.html");
 
 /// Answers one request.
 pub(super) async fn answer<B>(mut request: Request<B>, visit: &Visit) -> Response<Body> {
-    if let Some(refused) = gate::check(&request) {
-        return refused;
-    }
+    let rights = match gate::check(&request, visit).await {
+        Ok(rights) => rights,
+        Err(refused) => return refused,
+    };
     if upgrade::is_asked_for(&request) {
-        return upgrade::answer(&mut request, visit);
+        return upgrade::answer(&mut request, visit, rights);
     }
     visit.until.send_replace(Some(Instant::now() + PATIENCE));
     if !visit.sit() {

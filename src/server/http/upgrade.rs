@@ -13,6 +13,7 @@ use super::routes::{last, problem};
 use super::{Body, Upgrade, Visit};
 use crate::presence::Dialect;
 use crate::protocol::websocket::name_of;
+use crate::security::Rights;
 
 /// The version every WebSocket has spoken since there is a standard.
 const VERSION: HeaderValue = HeaderValue::from_static("13");
@@ -23,7 +24,9 @@ pub(super) fn is_asked_for<B>(request: &Request<B>) -> bool {
 }
 
 /// Grants it, or says what is wrong with it.
-pub(super) fn answer<B>(request: &mut Request<B>, visit: &Visit) -> Response<Body> {
+///
+/// `rights` are those of the token that came with it, if one did.
+pub(super) fn answer<B>(request: &mut Request<B>, visit: &Visit, rights: Option<Rights>) -> Response<Body> {
     if !visit.hub.rules().dialects().contains(Dialect::WebSocket) {
         return last(problem(StatusCode::NOT_FOUND, "WebSocket is switched off here"));
     }
@@ -41,7 +44,7 @@ pub(super) fn answer<B>(request: &mut Request<B>, visit: &Visit) -> Response<Bod
         return last(problem(StatusCode::BAD_REQUEST, "a request for a WebSocket needs a key"));
     };
     let name = name_of(request.uri().path(), request.uri().query().unwrap_or_default());
-    visit.becomes(Upgrade { on: hyper::upgrade::on(request), name });
+    visit.becomes(Upgrade { on: hyper::upgrade::on(request), name, rights });
     let mut granted = Response::new(Either::Left(Full::new(Bytes::new())));
     *granted.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = granted.headers_mut();

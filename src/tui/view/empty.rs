@@ -57,7 +57,7 @@ fn words(model: &Model) -> Vec<Line<'static>> {
         Face::Serve { bound, join_line, .. } => {
             let (host, port) = (join_line.split_whitespace().nth(2), bound.port());
             let host = host.and_then(|address| address.rsplit_once(':')).map_or("HOST", |(host, _)| host);
-            let host = host.trim_matches(['[', ']']);
+            let host = host.trim_start_matches("tls://").trim_matches(['[', ']']);
             vec![
                 line("No clients yet. On another machine, type", Role::Strong),
                 Line::default(),

@@ -30,11 +30,13 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let wide = width >= 110;
     let up = model.now.mono.saturating_duration_since(model.started);
     let up = if ticks(model) { stopwatch(up) } else { session(up) };
-    let title = |up: &str, name: &str| {
+    let title_with = |up: &str, name: &str, open: &'static str| {
         let gap = if wide { "  " } else { " " };
         let text = Text::new(model.look).add(format!(" {name}"), Role::Strong);
-        text.add(format!("{gap}{bound}"), Role::Text).add(up.to_owned(), Role::Dim).done()
+        let text = text.add(format!("{gap}{bound}"), Role::Text).add(open, Role::Warning);
+        text.add(up.to_owned(), Role::Dim).done()
     };
+    let title = |up: &str, name: &str| title_with(up, name, "");
     let up = format!("  up {up}");
     let least = title("", "serve").width();
     let right = if wide { clock(model) } else { settings(model, &["int", "timeout"], width, least) };
@@ -43,6 +45,9 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let elsewhere = format!("{up}   elsewhere: {join_line}");
     let titles = [title(&elsewhere, name), title(&up, name), title("", name), title("", "serve")];
     let titles = titles.into_iter().skip(usize::from(!wide));
+    let warned = [(elsewhere.as_str(), name), (&up, name), ("", name), ("", "serve")].into_iter();
+    let warned = warned.skip(usize::from(!wide)).filter(|_| model.live.open);
+    let titles = warned.map(|(up, name)| title_with(up, name, OPEN)).chain(titles);
     pen.line(0).spans(&first_that_fits(titles, room)).spans_right(&right, 1);
     let least = counts(model, 0).width() + 1;
     let right = if wide { settings(model, &["interval", "timeout"], width, least) } else { clock(model) };
@@ -52,6 +57,9 @@ fn two_lines(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let line = first_that_fits(counts.into_iter().skip(first), room);
     pen.line(1).gap(1).spans(&line).spans_right(&right, 1);
 }
+
+/// What is to be known about a server that others can reach and that asks nothing of them.
+const OPEN: &str = "  open: anyone can join";
 
 fn one_line(model: &Model, pen: &mut Pen<'_>, width: usize) {
     let margin = usize::from(width >= 40);
