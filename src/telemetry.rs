@@ -206,6 +206,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::presence::event::Turn;
     use crate::presence::{Departure, RowKey, Who};
 
     const HOSTILE: &str = "ev\u{1b}[31mil\r\nfake line\u{202e}\u{9b}";
@@ -218,7 +219,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer: SocketAddr = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer };
+        let (user, device, turn) = (None, None, Turn::default());
+        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer, user, device, turn };
         let departure = Departure::new(Reason::Lost, HOSTILE);
         let kind = EventKind::Gone { departure, silent: Duration::ZERO, up: Duration::ZERO, missed: 0 };
         Event { seq: 1, at, who: Some(who), kind }

@@ -10,7 +10,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{batched, detail, log_event, timestamp, waiting_line};
-use crate::presence::{Event, EventKind};
+use crate::presence::{Event, EventKind, State};
 
 /// How lifecycle lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,9 +154,17 @@ fn json(event: &Event) -> String {
     let mut json = Json::new(event.kind.word()).field("seq", event.seq);
     if let Some(who) = &event.who {
         json = json.field("id", &*who.id).field("name", &*who.label).field("peer", who.peer);
+        if let Some(user) = who.user.as_deref() {
+            json = json.field("user", user);
+        }
+        if who.turn.old != who.turn.new {
+            let word = |state: Option<State>| state.map(State::word);
+            json = json.field("old", word(who.turn.old)).field("new", word(who.turn.new));
+        }
     }
     match &event.kind {
         EventKind::Joined | EventKind::Updated => json,
+        EventKind::Acknowledged { rows } | EventKind::Dismissed { rows } => json.field("rows", rows),
         EventKind::Resumed { away } => json.field("away_ms", ms(*away)),
         EventKind::FalseTimeout { ago } => json.field("ago_ms", ms(*ago)),
         EventKind::Late { silent, interval } => {
@@ -233,7 +241,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::presence::event::Origin;
+    use crate::presence::event::{Origin, Turn};
     use crate::presence::{Departure, Reason, Revision, RowKey, Settings, Who};
 
     /// A writer that can be read afterwards.
@@ -265,7 +273,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer };
+        let (user, device, turn) = (None, None, Turn::default());
+        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer, user, device, turn };
         Event { seq: 7, at, who: Some(who), kind }
     }
 
