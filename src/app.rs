@@ -9,15 +9,18 @@ mod memory;
 mod running;
 mod serve;
 mod signals;
+mod status;
 mod swarm;
 
 use std::io::Write;
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
 use crate::cli::{self, Cli, Command, RunArgs};
 use crate::config::{self, Config, Environment};
-use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
+use crate::presence::EventKind;
+use crate::telemetry::{self, EventFile, FilePlan, LineFormat, Lines, Log, LogPlan};
 use crate::tui;
 
 /// How a run ended that could not do its job.
@@ -27,6 +30,8 @@ pub enum Failure {
     Usage(anyhow::Error),
     /// It could not do its job: exit status 1.
     Job(anyhow::Error),
+    /// It did its job, and what it found has an exit status of its own.
+    Found(u8),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -44,6 +49,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
+        Command::Status(args) => return status::status(args, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -57,7 +63,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     let start = |role, args: &RunArgs| Start::new(role, &config, args, rust_log.as_deref());
     match command {
         Command::Serve(args) => {
-            let start = start("serve", &args.common.run);
+            let start = start("serve", &args.common.run).with_event_file(&config);
             let last_words = runtime()?.block_on(serve::serve(&config, &sources, state_dir, start))?;
             print(out, last_words.as_bytes())?;
         }
@@ -75,7 +81,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
-        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) => {
+        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) | Command::Status(_) => {
             print(out, config.print().as_bytes())?;
         }
     }
@@ -90,6 +96,8 @@ struct Start {
     remarks: Vec<String>,
     /// How the screen looks, if one is to be drawn.
     screen: Option<tui::Options>,
+    /// What becomes of the event file, if one is kept.
+    file_news: Option<mpsc::Receiver<EventKind>>,
 }
 
 impl Start {
@@ -108,10 +116,18 @@ impl Start {
         if !args.headless && !args.json && tui::is_possible() {
             let (screen, unknown) = face::options(config, args.ascii);
             remarks.extend(unknown);
-            return Self { lines: Lines::log_only(), log, remarks, screen: Some(screen) };
+            let lines = Lines::log_only();
+            return Self { lines, log, remarks, screen: Some(screen), file_news: None };
         }
         let format = if args.json { LineFormat::Json } else { LineFormat::Text };
-        Self { lines: Lines::stderr(format), log, remarks, screen: None }
+        Self { lines: Lines::stderr(format), log, remarks, screen: None, file_news: None }
+    }
+
+    /// Keeps an event file as well, where one is asked for.
+    fn with_event_file(self, config: &Config) -> Self {
+        let Some(path) = config.log.events.clone() else { return self };
+        let (file, news) = EventFile::open(FilePlan::new(path));
+        Self { lines: self.lines.and_file(file), file_news: Some(news), ..self }
     }
 
     /// Says what was lost for want of readers, and lets what is waiting be written.

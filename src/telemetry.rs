@@ -17,8 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::presence::{Event, EventKind, Reason};
 
+mod file;
 mod lines;
 
+pub use file::{EventFile, FilePlan};
 pub use lines::{LineFormat, Lines};
 
 /// How many lines may wait for a slow disk or a slow reader before the next ones are dropped.

@@ -12,7 +12,10 @@ use super::keys::{KEYS, Key, OnCommandLine, Preset};
 use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
-use super::{ClientConfig, Config, ConfigError, Expected, LogConfig, ServerConfig, Source, UiConfig, named};
+use super::{
+    ClientConfig, Config, ConfigError, Expected, HooksConfig, LogConfig, ServerConfig, Source, UiConfig,
+    named,
+};
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
 
@@ -39,8 +42,10 @@ impl Role {
     /// Tells whether flags and variables may set this key.
     fn takes(self, key: &Key) -> bool {
         match self {
-            Self::Serve | Self::Demo => key.section != "client",
-            Self::Join => key.section != "server",
+            Self::Serve => key.section != "client",
+            // Nobody is paged because of a simulated client.
+            Self::Demo => !["client", "hooks"].contains(&key.section),
+            Self::Join => !["server", "hooks"].contains(&key.section),
             Self::Show => KEYS
                 .iter()
                 .find(|other| other.word == key.word)
@@ -384,7 +389,8 @@ fn blank(host_name: &str) -> Config {
             bell: false,
             save_changes: false,
         },
-        log: LogConfig { dir: None, level: String::new(), max_files: 0 },
+        hooks: HooksConfig::default(),
+        log: LogConfig { dir: None, level: String::new(), max_files: 0, events: None },
         expect: Vec::new(),
         file: None,
         port_is_explicit: false,
