@@ -81,15 +81,17 @@ pub async fn look(server: Option<&ServerAddr>, token: Option<&str>) -> Result<Fo
     if let Some(server) = server {
         return look_at(server, token).await;
     }
+    let mut trouble = StatusError::Nobody;
     for port in PORTS {
         let server = ServerAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
         match look_at(&server, token).await {
-            // Whatever else has the port, the next one may be ours.
-            Err(StatusError::Http { .. } | StatusError::Late(_) | StatusError::Stranger(_)) => {}
-            answered => return answered,
+            Ok(found) => return Ok(found),
+            // Whatever has this port, the next one may be ours; if none is, this one said most.
+            Err(refused @ StatusError::Refused { .. }) => trouble = refused,
+            Err(_) => {}
         }
     }
-    Err(StatusError::Nobody)
+    Err(trouble)
 }
 
 async fn look_at(server: &ServerAddr, token: Option<&str>) -> Result<Found, StatusError> {
@@ -142,7 +144,11 @@ impl Found {
     /// Who is late is still connected, and who left meant to.
     #[must_use]
     pub fn all_well(&self) -> bool {
-        self.count(State::TimedOut) + self.count(State::Offline) == 0
+        let is_down = |state: State| matches!(state, State::TimedOut | State::Offline);
+        // The counts may be a moment older than the rows, and the rows are not all.
+        let rows = self.rows["clients"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut states = rows.iter().filter_map(|row| State::from_word(row["state"].as_str()?));
+        !states.any(is_down) && State::ALL.into_iter().filter(|&it| is_down(it)).all(|it| self.count(it) == 0)
     }
 
     /// Returns how many rows are in a state.

@@ -87,13 +87,11 @@ pub async fn ask(question: Question<'_>) -> Result<Answer, HttpError> {
         }
     };
     tokio::pin!(asking, connection);
-    loop {
-        tokio::select! {
-            biased;
-            answer = &mut asking => return answer,
-            // Whatever it ended with, the answer or its absence tells more.
-            _ = &mut connection => return asking.await,
-        }
+    tokio::select! {
+        biased;
+        answer = &mut asking => answer,
+        // Whatever it ended with, the answer or its absence tells more.
+        _ = &mut connection => asking.await,
     }
 }
 

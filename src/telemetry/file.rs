@@ -147,7 +147,7 @@ impl Write for Rotating {
         if written {
             self.recovered();
         } else {
-            self.lost += lines.iter().filter(|&&b| b == b'\n').count() as u64;
+            self.lost += memchr::memchr_iter(b'\n', lines).count() as u64;
         }
         Ok(lines.len())
     }
