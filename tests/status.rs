@@ -42,7 +42,10 @@ fn the_exit_status_says_whether_somebody_is_down() {
     let ran = status(&home, server.addr(), "");
     assert_eq!(ran.code, Some(5));
     let row = ran.stdout.lines().last().unwrap();
-    assert!(row.starts_with("timed out  ev\u{fffd}[31mil") && row.ends_with("lost"), "{row}");
+    assert!(
+        row.starts_with("timed out  ev\u{fffd}[31mil") && row.ends_with("lost: closed without goodbye"),
+        "{row}"
+    );
     assert!(!ran.stdout.contains(|c: char| c != '\n' && c.is_control()), "{:?}", ran.stdout);
     let ran = status(&home, server.addr(), "--json");
     assert_eq!((ran.code, ran.stdout.lines().count()), (Some(5), 1));
