@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use presence_tui::presence::command::Command;
-use presence_tui::presence::event::{EventKind, Who};
+use presence_tui::presence::event::{EventKind, Turn, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
 use presence_tui::presence::trust::{Hold, NAMED_MAX, Outlook, TrackRecord};
@@ -84,7 +84,16 @@ impl Toy {
     fn tell(&mut self, at: usize, kind: EventKind) {
         self.seq += 1;
         let who = self.rows.get(at).and_then(|row| {
-            Some(Who { row: row.key, id: row.id.clone(), label: row.label.clone(), peer: row.peer? })
+            let (user, device, turn) = (row.user.clone(), row.device.clone(), Turn::default());
+            Some(Who {
+                row: row.key,
+                id: row.id.clone(),
+                label: row.label.clone(),
+                peer: row.peer?,
+                user,
+                device,
+                turn,
+            })
         });
         self.events.push(Arc::new(Event { seq: self.seq, at: Instant::now(), who, kind }));
     }

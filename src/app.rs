@@ -10,16 +10,19 @@ mod memory;
 mod running;
 mod serve;
 mod signals;
+mod status;
 mod swarm;
 
 use std::io::Write;
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
 use crate::cli::{self, Cli, Command, RunArgs};
 use crate::config::{self, Config, Environment};
+use crate::presence::EventKind;
 use crate::server::Guard;
-use crate::telemetry::{self, LineFormat, Lines, Log, LogPlan};
+use crate::telemetry::{self, EventFile, FilePlan, LineFormat, Lines, Log, LogPlan};
 use crate::tui;
 
 /// How a run ended that could not do its job.
@@ -29,6 +32,8 @@ pub enum Failure {
     Usage(anyhow::Error),
     /// It could not do its job: exit status 1.
     Job(anyhow::Error),
+    /// It did its job, and what it found has an exit status of its own.
+    Found(u8),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -47,6 +52,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
         Command::Cert(args) => return Ok(print(out, gate::cert(args)?.as_bytes())?),
+        Command::Status(args) => return status::status(args, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -61,7 +67,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Serve(args) => {
             let (guard, said) = gate::guard(&config).map_err(Failure::Usage)?;
-            let mut start = start("serve", &args.common.run);
+            let mut start = start("serve", &args.common.run).with_event_file(&config);
             start.guard = guard;
             start.remarks.extend(said);
             let last_words = runtime()?.block_on(serve::serve(&config, &sources, state_dir, start))?;
@@ -86,7 +92,11 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
-        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) | Command::Cert(_) => {
+        Command::Config(_)
+        | Command::Completions(_)
+        | Command::Swarm(_)
+        | Command::Cert(_)
+        | Command::Status(_) => {
             print(out, config.print().as_bytes())?;
         }
     }
@@ -103,6 +113,8 @@ struct Start {
     screen: Option<tui::Options>,
     /// Who is let in.
     guard: Guard,
+    /// What becomes of the event file, if one is kept.
+    file_news: Option<mpsc::Receiver<EventKind>>,
 }
 
 impl Start {
@@ -122,10 +134,18 @@ impl Start {
             let (screen, unknown) = face::options(config, args.ascii);
             remarks.extend(unknown);
             let (lines, guard) = (Lines::log_only(), Guard::default());
-            return Self { lines, log, remarks, screen: Some(screen), guard };
+            return Self { lines, log, remarks, screen: Some(screen), guard, file_news: None };
         }
         let format = if args.json { LineFormat::Json } else { LineFormat::Text };
-        Self { lines: Lines::stderr(format), log, remarks, screen: None, guard: Guard::default() }
+        let lines = Lines::stderr(format);
+        Self { lines, log, remarks, screen: None, guard: Guard::default(), file_news: None }
+    }
+
+    /// Keeps an event file as well, where one is asked for.
+    fn with_event_file(self, config: &Config) -> Self {
+        let Some(path) = config.log.events.clone() else { return self };
+        let (file, news) = EventFile::open(FilePlan::new(path));
+        Self { lines: self.lines.and_file(file), file_news: Some(news), ..self }
     }
 
     /// Says what was lost for want of readers, and lets what is waiting be written.

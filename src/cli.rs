@@ -6,6 +6,7 @@
 
 mod foreign;
 mod gate;
+mod status;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
 pub use gate::{CertArgs, GuardArgs, ShowArgs};
+pub use status::StatusArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
@@ -75,6 +77,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui cert localhost 127.0.0.1\n  presence-tui cert hq.example.com --out certs\n\nWrites HOST.crt and HOST.key. Then:\n  presence-tui serve --tls-cert HOST.crt --tls-key HOST.key\n  presence-tui join tls://HOST --pin PIN"
     )]
     Cert(CertArgs),
+    /// Ask a running server who is there, once
+    #[command(
+        after_help = "Examples:\n  presence-tui status\n  presence-tui status hq.example.com:9000 --json\n\nExit status: 0 all are well, 5 somebody is timed out or has not come, 1 no server answers."
+    )]
+    Status(StatusArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -121,6 +128,9 @@ pub struct ServeArgs {
     /// What the server calls itself [default: the host name]
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
+    /// File to write everything that happens to, a JSON object a line [default: none]
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<String>,
     /// What both commands share.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -241,7 +251,9 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_) | Self::Cert(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
+            Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Config(_) | Self::Completions(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -252,7 +264,9 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_) | Self::Cert(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
+            Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Config(_) | Self::Completions(_) => {
+                Role::Show
+            }
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -265,7 +279,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Demo(_) | Self::Swarm(_) | Self::Cert(_) | Self::Completions(_) => None,
+            Self::Demo(_) | Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Completions(_) => None,
         }
     }
 }
@@ -286,6 +300,7 @@ impl ServeArgs {
             ("server.pin_legacy", &self.pin_legacy),
             ("server.max_pings_per_second", &self.max_pings_per_second),
             ("server.name", &self.server_name),
+            ("log.events", &self.events),
         ];
         present(own.into_iter().chain(self.guard.settings()).chain(self.common.run.settings()))
     }
@@ -385,6 +400,7 @@ mod tests {
 
     #[test]
     fn every_flag_is_a_setting_and_every_setting_with_a_flag_has_it() {
+        const SERVE_ALONE: &str = "events";
         const NO_SETTING: [&str; 6] = ["config", "headless", "json", "ascii", "help", "version"];
         const FOREIGN: [&str; 6] = ["payload", "payload-json", "payload-hex", "expect", "on", "reply"];
         let mut command = Cli::command();
@@ -399,6 +415,7 @@ mod tests {
                 .filter(|key| sections.contains(&key.section))
                 .filter(|key| matches!(key.on_command_line, OnCommandLine::Flag | OnCommandLine::Repeated))
                 .map(|key| key.word)
+                .filter(|word| name == "serve" || *word != SERVE_ALONE)
                 .collect();
             flags.sort_unstable();
             words.sort_unstable();
@@ -410,7 +427,8 @@ mod tests {
     fn what_is_given_goes_to_its_setting() {
         let line = "presence-tui serve --host h --port p --interval i --timeout t --max-clients m \
                     --offline-retention o --register-timeout r --max-per-ip x --pin-legacy b --max-pings-per-second q \
-                    --server-name s --token-file a --tls-cert a --tls-key a --client-ca a --require-tls a --log-dir d --log-level l --config f";
+                     --server-name s --token-file a --tls-cert a --tls-key a --client-ca a --require-tls a --events e \
+                     --log-dir d --log-level l --config f";
         let command = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap().command;
         let given = command.given();
         for key in

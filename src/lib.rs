@@ -12,6 +12,8 @@
 //! - [`swarm`]: many small clients that put a server to the test.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
 //! - [`clock`]: notices that this process did not run.
+//! - [`hooks`]: what is run or told outside when clients come and go.
+//! - [`status`]: asks a running server who is there, once.
 //! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
@@ -26,11 +28,13 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod files;
+pub mod hooks;
 pub mod net;
 pub mod presence;
 pub mod protocol;
 pub mod security;
 pub mod server;
+pub mod status;
 pub mod swarm;
 pub mod telemetry;
 pub mod tui;

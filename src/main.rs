@@ -13,6 +13,7 @@ fn main() -> ExitCode {
     let environment = Environment::of(std::env::vars_os());
     let (error, status) = match app::run(&cli, environment, &mut std::io::stdout()) {
         Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Found(status)) => return ExitCode::from(status),
         Err(Failure::Usage(error)) => (error, 2),
         Err(Failure::Job(error)) => (error, 1),
     };

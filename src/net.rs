@@ -1,7 +1,9 @@
 //! What the operating system gives and takes: descriptors, socket options, accept errors.
 
 pub mod addr;
+pub mod http;
 pub mod url;
+pub mod web;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

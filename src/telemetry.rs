@@ -17,8 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::presence::{Event, EventKind, Reason};
 
+mod file;
 mod lines;
 
+pub use file::{EventFile, FilePlan};
 pub use lines::{LineFormat, Lines};
 
 /// How many lines may wait for a slow disk or a slow reader before the next ones are dropped.
@@ -206,6 +208,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::presence::event::Turn;
     use crate::presence::{Departure, RowKey, Who};
 
     const HOSTILE: &str = "ev\u{1b}[31mil\r\nfake line\u{202e}\u{9b}";
@@ -218,7 +221,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer: SocketAddr = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer };
+        let (user, device, turn) = (None, None, Turn::default());
+        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer, user, device, turn };
         let departure = Departure::new(Reason::Lost, HOSTILE);
         let kind = EventKind::Gone { departure, silent: Duration::ZERO, up: Duration::ZERO, missed: 0 };
         Event { seq: 1, at, who: Some(who), kind }

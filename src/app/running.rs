@@ -10,6 +10,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Start;
 use super::face::{Face, Wish};
@@ -18,6 +19,7 @@ use super::memory::{Keeper, Opened};
 use super::serve::{options, reload};
 use super::signals::{Asked, Signals};
 use crate::config::{self, Config, Saved, Sources};
+use crate::hooks::{Ear, Hooks, Patience};
 use crate::net;
 use crate::presence::command::Command;
 use crate::presence::span::brief;
@@ -35,6 +37,10 @@ pub(super) struct Running {
     /// A screen is drawn, so what is to be said goes there.
     drawn: bool,
     pump: JoinHandle<()>,
+    /// What is run and told outside when clients come and go.
+    hooks: Option<Hooks>,
+    /// Passes on what the hooks and the event file have to say.
+    _messengers: Vec<AbortOnDropHandle<()>>,
     lines: Arc<Lines>,
     log: Log,
     began: Instant,
@@ -51,7 +57,7 @@ impl Running {
         memory: Option<Opened>,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
-        let Start { lines, log, remarks, screen, guard } = start;
+        let Start { lines, log, remarks, screen, guard, file_news } = start;
         let drawn = screen.is_some();
         let (memory, expected) = memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
         lines.listening(addr);
@@ -80,10 +86,18 @@ impl Running {
         server.open(TcpListener::from_std(listener).context("cannot listen")?);
         let events = server.events().context("nobody else takes the events")?;
         let lines = Arc::new(lines);
+        let (hooks, hook_news) =
+            Hooks::start(&config.hooks, &config.server.name, Patience::default()).unzip();
+        let ear = hooks.as_ref().map(Hooks::ear);
+        let messengers = [file_news, hook_news]
+            .into_iter()
+            .flatten()
+            .map(|news| messenger(news, remote.clone()))
+            .collect();
         let pump =
-            write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
+            pass_on(events, lines.clone(), ear).context("cannot start the thread that writes events")?;
         let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, scheme, look));
-        Ok(Self { server, memory, face, drawn, pump, lines, log, began })
+        Ok(Self { server, memory, face, drawn, pump, hooks, _messengers: messengers, lines, log, began })
     }
 
     /// Does what the operator and the system ask for, until one of them asks to stop.
@@ -132,10 +146,16 @@ impl Running {
         signals: &mut Signals,
         first: impl Future<Output = ()>,
     ) -> Result<String, TuiError> {
-        let Self { server, memory, mut face, drawn, pump, lines, log, began } = self;
+        let Self { server, memory, mut face, drawn, pump, hooks, _messengers, lines, log, began } = self;
         let stopping = async {
             first.await;
-            let summary = server.stop().await;
+            // The hooks' last words are said while the last sessions end.
+            let hooks = async {
+                if let Some(hooks) = hooks {
+                    hooks.finish().await;
+                }
+            };
+            let (summary, ()) = tokio::join!(server.stop(), hooks);
             let unwritten = match memory {
                 Some(memory) => memory.finish().await,
                 None => None,
@@ -159,7 +179,8 @@ impl Running {
         }
         lines.note(&words);
         if let Some(lines) = Arc::into_inner(lines) {
-            Start { lines, log, remarks: Vec::new(), screen: None, guard: Guard::default() }.finish();
+            let guard = Guard::default();
+            Start { lines, log, remarks: Vec::new(), screen: None, guard, file_news: None }.finish();
         }
         closed.map(|()| if drawn { format!("{words}\n") } else { String::new() })
     }
@@ -194,14 +215,30 @@ async fn save(config: &Config, settings: Settings, remote: &Remote) {
         .await;
 }
 
-/// Writes every event as a line until the server is over.
+/// Makes events of what somebody beside the server has to say.
+fn messenger(mut news: mpsc::Receiver<EventKind>, remote: Remote) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(kind) = news.recv().await {
+            remote.note(kind).await;
+        }
+    }))
+}
+
+/// Writes every event as a line, and tells the hooks, until the server is over.
 ///
 /// On a thread of its own: ten thousand departures at once are ten thousand
 /// lines, and the sessions should not wait for them to be written.
-fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) -> io::Result<JoinHandle<()>> {
+fn pass_on(
+    mut events: mpsc::Receiver<Arc<Event>>,
+    lines: Arc<Lines>,
+    hooks: Option<Ear>,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("events".to_owned()).spawn(move || {
         while let Some(event) = events.blocking_recv() {
             lines.event(&event);
+            if let Some(hooks) = &hooks {
+                hooks.hear(&event);
+            }
         }
     })
 }

@@ -145,10 +145,12 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
     }
     remote.note(EventKind::Notice(format!("read again: {}", config.file_line()))).await;
     let fixed = |config: &Config| {
-        (config.server.host, config.server.port, config.server.remember, config.log.clone())
+        let hooks = config.hooks.clone();
+        (config.server.host, config.server.port, config.server.remember, config.log.clone(), hooks)
     };
     if fixed(&config) != fixed(before) {
-        let words = "server.host, server.port, server.remember and log.* take effect at the next start";
+        let words =
+            "server.host, server.port, server.remember, hooks.* and log.* take effect at the next start";
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
     remote.speak(config.server.dialects);

@@ -8,16 +8,17 @@ use std::time::Duration;
 use super::print::{quoted, seconds, span, table, words};
 use super::resolve::Draft;
 use super::value::{self, Written};
-use super::{Config, paths};
+use super::{Config, hooks, paths};
 use crate::presence::Settings;
 use crate::presence::settings::{INTERVAL_MIN, SettingsError, TIMEOUT_MAX};
 
 /// The sections of the file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 5] = [
+pub const SECTIONS: [(&str, &str); 6] = [
     ("server", "What `presence-tui serve` goes by."),
     ("security", "Who may come in, when `presence-tui serve` runs."),
     ("client", "What `presence-tui join` goes by."),
     ("ui", "The screen of both."),
+    ("hooks", "What `presence-tui serve` runs or tells when clients come and go."),
     ("log", "The log file of both. Nothing is ever logged to the terminal."),
 ];
 
@@ -94,7 +95,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 40] = [
+pub static KEYS: [Key; 45] = [
     Key {
         section: "server",
         name: "host",
@@ -390,20 +391,59 @@ pub static KEYS: [Key; 40] = [
         show: |c| Some(c.ui.save_changes.to_string()),
     },
     Key {
+        section: "hooks",
+        name: "on_event",
+        word: "on-event",
+        on_command_line: No,
+        doc: "Commands to run when a client flips, without a shell: split at blanks, quotes keep words together. What happened is in PRESENCE_* variables and, as JSON, on stdin. Each has 10 s; four run at once.",
+        preset: Value("[]"),
+        set: |d, w| hooks::commands(w).map(|commands| d.config.hooks.commands = commands),
+        show: |c| {
+            let written: Vec<_> = c.hooks.commands.iter().map(|command| command.written.clone()).collect();
+            Some(words(&written))
+        },
+    },
+    Key {
+        section: "hooks",
+        name: "events",
+        word: "hook-events",
+        on_command_line: No,
+        doc: "For which flips: timed_out, lost, recovered, joined, left, and mass_timeout for more than ten failures within 5 s, told as one.",
+        preset: Value("[\"timed_out\", \"lost\", \"recovered\", \"mass_timeout\"]"),
+        set: |d, w| hooks::events(w).map(|events| d.config.hooks.events = events),
+        show: |c| {
+            let names: Vec<_> = c.hooks.events.iter().map(|flip| flip.word().to_owned()).collect();
+            Some(words(&names))
+        },
+    },
+    Key {
+        section: "hooks",
+        name: "webhook",
+        word: "webhook",
+        on_command_line: No,
+        doc: "Where the same JSON is posted, http:// or https://. Three tries; any status below 300 will do.",
+        preset: Example("\"https://chat.example.com/hooks/presence\""),
+        set: |d, w| hooks::webhook(w).map(|url| d.config.hooks.webhook = Some(url)),
+        show: |c| c.hooks.webhook.as_ref().map(|url| quoted(&url.full())),
+    },
+    Key {
+        section: "hooks",
+        name: "muted",
+        word: "muted",
+        on_command_line: No,
+        doc: "Names or ids of clients that hooks are not run for, such as a laptop that comes and goes.",
+        preset: Value("[]"),
+        set: |d, w| value::words(w).map(|muted| d.config.hooks.muted = muted),
+        show: |c| Some(words(&c.hooks.muted)),
+    },
+    Key {
         section: "log",
         name: "dir",
         word: "log-dir",
         on_command_line: Flag,
         doc: "Folder of the log files. Not set: logs in the state folder, $XDG_STATE_HOME/presence-tui or ~/.local/state/presence-tui.",
         preset: Example("\"/var/log/presence-tui\""),
-        set: |d, w| {
-            let dir = PathBuf::from(value::text(w, "a folder")?);
-            d.config.log.dir = Some(match (dir.strip_prefix("~"), &d.home) {
-                (Ok(rest), Some(home)) => home.join(rest),
-                _ => dir,
-            });
-            Ok(())
-        },
+        set: |d, w| path(d, w, "a folder").map(|dir| d.config.log.dir = Some(dir)),
         show: |c| c.log.dir.as_ref().map(|dir| quoted(&dir.display().to_string())),
     },
     Key {
@@ -426,7 +466,26 @@ pub static KEYS: [Key; 40] = [
         set: |d, w| value::count(w, "a number of files", 1..=10_000).map(|n| d.config.log.max_files = n),
         show: |c| Some(c.log.max_files.to_string()),
     },
+    Key {
+        section: "log",
+        name: "events",
+        word: "events",
+        on_command_line: Flag,
+        doc: "File that serve writes everything that happens to, a JSON object a line. At 16 MiB it becomes FILE.1, and five of those are kept.",
+        preset: Example("\"/var/log/presence-tui/events.ndjson\""),
+        set: |d, w| path(d, w, "a file").map(|file| d.config.log.events = Some(file)),
+        show: |c| c.log.events.as_ref().map(|file| quoted(&file.display().to_string())),
+    },
 ];
+
+/// Reads a path; `~` stands for the home folder.
+fn path(draft: &Draft, written: &Written, what: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(value::text(written, what)?);
+    Ok(match (path.strip_prefix("~"), &draft.home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    })
+}
 
 fn interval(written: &Written) -> Result<Duration, String> {
     let interval = value::duration(written)?;

@@ -8,6 +8,7 @@
 mod edit;
 mod file;
 mod gate;
+mod hooks;
 pub mod keys;
 pub mod paths;
 mod print;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use gate::{SecurityConfig, TOKEN_VARIABLE};
+pub use hooks::{HookCommand, HooksConfig};
 pub use keys::{KEYS, Key};
 pub use paths::Environment;
 pub use print::default_file;
@@ -49,6 +51,8 @@ pub struct Config {
     pub client: ClientConfig,
     /// What the screen goes by.
     pub ui: UiConfig,
+    /// What is run or told when a client flips.
+    pub hooks: HooksConfig,
     /// What the log goes by.
     pub log: LogConfig,
     /// The clients that ought to be there, in the order of the file.
@@ -158,6 +162,8 @@ pub struct LogConfig {
     pub level: String,
     /// How many daily files are kept.
     pub max_files: usize,
+    /// The file that `serve` writes every event to as JSON; `None` for none.
+    pub events: Option<PathBuf>,
 }
 
 impl Config {

@@ -13,8 +13,8 @@ use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
 use super::{
-    ClientConfig, Config, ConfigError, Expected, LogConfig, SecurityConfig, ServerConfig, Source,
-    TOKEN_VARIABLE, UiConfig, named,
+    ClientConfig, Config, ConfigError, Expected, HooksConfig, LogConfig, SecurityConfig, ServerConfig,
+    Source, TOKEN_VARIABLE, UiConfig, named,
 };
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
@@ -43,8 +43,9 @@ impl Role {
     fn takes(self, key: &Key) -> bool {
         match self {
             Self::Serve => key.section != "client",
-            Self::Demo => !matches!(key.section, "client" | "security"),
-            Self::Join => !matches!(key.section, "server" | "security"),
+            // Nobody is paged because of a simulated client.
+            Self::Demo => !matches!(key.section, "client" | "security" | "hooks"),
+            Self::Join => !matches!(key.section, "server" | "security" | "hooks"),
             Self::Show => KEYS
                 .iter()
                 .find(|other| other.word == key.word)
@@ -400,7 +401,8 @@ fn blank(host_name: &str) -> Config {
             bell: false,
             save_changes: false,
         },
-        log: LogConfig { dir: None, level: String::new(), max_files: 0 },
+        hooks: HooksConfig::default(),
+        log: LogConfig { dir: None, level: String::new(), max_files: 0, events: None },
         expect: Vec::new(),
         file: None,
         port_is_explicit: false,

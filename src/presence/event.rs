@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::reason::Departure;
-use super::row::RowKey;
+use super::row::{RowKey, State};
 use super::settings::{Revision, Settings};
 use super::span::brief;
 
@@ -34,6 +34,23 @@ pub struct Who {
     pub label: Arc<str>,
     /// Where the connection really came from.
     pub peer: SocketAddr,
+    /// The person it belongs to.
+    pub user: Option<Arc<str>>,
+    /// Which of the person's devices it is.
+    pub device: Option<Arc<str>>,
+    /// What the event did to its row.
+    pub turn: Turn,
+}
+
+/// How a row stood before an event, and how it stands after it; the same twice when that did not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// The state before; `None` for a row that was not there.
+    pub old: Option<State>,
+    /// The state after; `None` for a row that is forgotten.
+    pub new: Option<State>,
+    /// Whether an operator had acknowledged the failure the row was in, or in this very event does.
+    pub acked: bool,
 }
 
 /// Who asked for a change of settings.
@@ -130,6 +147,16 @@ pub enum EventKind {
     },
     /// A client changed its claim, name or tags.
     Updated,
+    /// An operator acknowledged a failure, or all of them at once.
+    Acknowledged {
+        /// How many.
+        rows: usize,
+    },
+    /// An operator had a row forgotten, or all departed ones at once.
+    Dismissed {
+        /// How many.
+        rows: usize,
+    },
     /// A newcomer was not let in.
     Refused {
         /// Where it came from.
@@ -192,6 +219,8 @@ impl EventKind {
                 other => other.word(),
             },
             Self::Updated => "updated",
+            Self::Acknowledged { .. } => "acknowledged",
+            Self::Dismissed { .. } => "dismissed",
             Self::Refused { .. } => "refused",
             Self::Conflict { .. } => "id_conflict",
             Self::Settings { .. } => "settings",
@@ -233,6 +262,10 @@ impl fmt::Display for EventKind {
                 write!(f, ", up {}", brief(*up))
             }
             Self::Updated => f.write_str("updated its details"),
+            Self::Acknowledged { rows: 1 } => f.write_str("acknowledged by the operator"),
+            Self::Acknowledged { rows } => write!(f, "acknowledged by the operator: {rows} departures"),
+            Self::Dismissed { rows: 1 } => f.write_str("dismissed by the operator"),
+            Self::Dismissed { rows } => write!(f, "dismissed by the operator: {rows} rows"),
             Self::Refused { peer, code, message } => write!(f, "refused {peer}: {code} ({message})"),
             Self::Conflict { id, holder, challenger } => {
                 write!(f, "id {id:?} is claimed by {holder} and {challenger}; {holder} keeps it")

@@ -7,6 +7,7 @@
 pub mod command;
 pub mod dialect;
 pub mod event;
+pub mod flip;
 pub mod known;
 pub mod lateness;
 pub mod pulse;
@@ -22,6 +23,7 @@ pub mod viewer;
 
 pub use dialect::{Dialect, Dialects};
 pub use event::{Event, EventKind, Who};
+pub use flip::Flip;
 pub use pulse::Pulse;
 pub use reason::{Departure, Reason};
 pub use registry::Registry;

@@ -38,7 +38,7 @@ use takeover::Tenure;
 use texts::Texts;
 
 use super::dialect::Dialect;
-use super::event::{Event, EventKind, Who};
+use super::event::{Event, EventKind, Turn, Who};
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
 use super::reason::Departure;
@@ -103,7 +103,22 @@ pub struct Row {
     pub rhythm: Rhythm,
     /// Who holds the identity; `None` for a legacy client.
     tenure: Option<Tenure>,
+    /// What the last event left it as.
+    told: Told,
     standing: Standing,
+}
+
+/// How a row stood when it was last told of.
+#[derive(Debug, Clone, Copy, Default)]
+struct Told {
+    state: Option<State>,
+    acked: bool,
+}
+
+impl Told {
+    fn of(state: State) -> Self {
+        Self { state: Some(state), acked: false }
+    }
 }
 
 #[derive(Debug)]
@@ -317,27 +332,40 @@ impl Registry {
     }
 
     /// Acknowledges the failure of one row, or of all.
-    pub fn acknowledge(&mut self, key: Option<RowKey>) {
+    pub fn acknowledge(&mut self, now: Instant, key: Option<RowKey>) {
         let keys: Vec<RowKey> = match key {
             Some(key) => vec![key],
             None => self.alerts.all().collect(),
         };
+        let mut rows = 0;
         for key in keys {
-            if let Some(Standing::Gone(gone)) = self.rows.get_mut(&key).map(|row| &mut row.standing)
+            let row = self.rows.get_mut(&key).map(|row| &mut **row);
+            if let Some(Row { standing: Standing::Gone(gone), told, .. }) = row
                 && let Some(number) = gone.alert.take()
             {
                 self.alerts.clear(number);
+                told.acked = true;
+                rows += 1;
                 self.touch(key);
             }
+        }
+        if rows > 0 {
+            self.emit(now, key, EventKind::Acknowledged { rows });
         }
     }
 
     /// Forgets one departed or expected row, or all departed ones, before their retention is over.
-    pub fn dismiss(&mut self, key: Option<RowKey>) {
+    pub fn dismiss(&mut self, now: Instant, key: Option<RowKey>) {
         let keys: Vec<RowKey> = match key {
             Some(key) => vec![key],
             None => self.rows.keys().copied().filter(|&key| self.is_swept(key)).collect(),
         };
+        let gone = |key: &&RowKey| self.rows.contains_key(key) && self.conn_of(**key).is_none();
+        let rows = keys.iter().filter(gone).count();
+        if rows > 0 {
+            // Before they are forgotten: afterwards nobody knows what they were called.
+            self.emit(now, key, EventKind::Dismissed { rows });
+        }
         for key in keys {
             if self.awaited(key).is_some() {
                 self.dismiss_awaited(key);
@@ -361,15 +389,31 @@ impl Registry {
         if let Some(row) = key {
             self.touch(row);
         }
-        let who = key.and_then(|row| {
-            let known = self.rows.get(&row)?;
-            Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })
-        });
+        let who = key.and_then(|row| self.who(row, &kind));
         if kind.changes_known() {
             self.roll.touch();
         }
         self.last_event += 1;
         self.events.push(Event { seq: self.last_event, at: now, who, kind });
+    }
+
+    /// Returns whom an event is about, and what it did to the row.
+    fn who(&mut self, row: RowKey, kind: &EventKind) -> Option<Who> {
+        let state = self.rows.get(&row).map(|known| self.state_of(known))?;
+        let known = self.rows.get_mut(&row)?;
+        let old = known.told;
+        let stays = old.state == Some(state);
+        known.told = Told { state: Some(state), acked: old.acked && stays };
+        let new = (!matches!(kind, EventKind::Dismissed { .. })).then_some(state);
+        Some(Who {
+            row,
+            id: known.id.clone(),
+            label: known.label.clone(),
+            peer: known.peer,
+            user: known.profile.user.clone(),
+            device: known.profile.device.clone(),
+            turn: Turn { old: old.state, new, acked: old.acked },
+        })
     }
 
     /// Takes what happened since the last call, in order.

@@ -341,12 +341,13 @@ impl Hub {
                     self.registry.block(row, now + span);
                 }
                 if let Some(conn) = self.registry.conn_of(row) {
+                    let detail = block.map_or_else(String::new, |span| format!("for {}", brief(span)));
                     self.fanout.kick(conn, Reason::Kicked.into());
-                    self.depart(now, conn, Reason::Kicked.into());
+                    self.depart(now, conn, Departure::new(Reason::Kicked, detail));
                 }
             }
-            Command::Acknowledge(row) => self.registry.acknowledge(row),
-            Command::Dismiss(row) => self.registry.dismiss(row),
+            Command::Acknowledge(row) => self.registry.acknowledge(now, row),
+            Command::Dismiss(row) => self.registry.dismiss(now, row),
             // What only a client can do, and stopping, which the program does.
             Command::BeatNow
             | Command::Hold(_)

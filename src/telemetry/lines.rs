@@ -9,8 +9,8 @@ use serde::Serialize;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::{batched, detail, log_event, timestamp, waiting_line};
-use crate::presence::{Event, EventKind};
+use super::{EventFile, batched, detail, log_event, timestamp, waiting_line};
+use crate::presence::{Event, EventKind, State};
 
 /// How lifecycle lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +21,15 @@ pub enum LineFormat {
     Json,
 }
 
-/// Lifecycle lines of a run without a screen; dropping it writes out what is waiting.
+/// Lifecycle lines of a run without a screen, and of every run that keeps an event file; dropping it writes out
+/// what is waiting.
 #[derive(Debug)]
 pub struct Lines {
     /// The queue and the thread behind it; `None` where only the log is written.
     out: Option<(NonBlocking, WorkerGuard)>,
     format: LineFormat,
+    /// Has the same lines, as JSON.
+    file: Option<EventFile>,
 }
 
 impl Lines {
@@ -38,13 +41,19 @@ impl Lines {
 
     /// Writes to any writer, from a thread of its own.
     pub fn to(writer: impl Write + Send + 'static, format: LineFormat) -> Self {
-        Self { out: Some(waiting_line("lines").finish(batched(writer))), format }
+        Self { out: Some(waiting_line("lines").finish(batched(writer))), format, file: None }
     }
 
     /// Writes to the log alone: while a screen is drawn, nothing else may touch the terminal.
     #[must_use]
     pub fn log_only() -> Self {
-        Self { out: None, format: LineFormat::Text }
+        Self { out: None, format: LineFormat::Text, file: None }
+    }
+
+    /// Writes every line to this file as well.
+    #[must_use]
+    pub fn and_file(self, file: EventFile) -> Self {
+        Self { file: Some(file), ..self }
     }
 
     /// Says where the server listens; the first line, and in text the only one without a time.
@@ -90,7 +99,8 @@ impl Lines {
     /// Returns how many lines were dropped because nobody read fast enough.
     #[must_use]
     pub fn dropped(&self) -> usize {
-        self.out.as_ref().map_or(0, |(out, _)| out.error_counter().dropped_lines())
+        let lines = self.out.as_ref().map_or(0, |(out, _)| out.error_counter().dropped_lines());
+        lines + self.file.as_ref().map_or(0, EventFile::dropped)
     }
 
     fn remark(&self, word: &str, message: &str) {
@@ -101,25 +111,34 @@ impl Lines {
     }
 
     /// Queues one line, and sees to it that it is one.
-    fn write(&self, line: impl FnOnce(LineFormat) -> String) {
-        let Some((out, _)) = &self.out else { return };
-        let line = line(self.format);
-        let mut safe = String::with_capacity(line.len() + 1);
-        for c in line.chars() {
-            match self.format {
-                _ if !is_harmful(c) => safe.push(c),
-                LineFormat::Text => safe.extend(c.escape_unicode()),
-                // Such a character stands inside a JSON string if anywhere, so its escape does too.
-                LineFormat::Json => {
-                    for unit in c.encode_utf16(&mut [0; 2]) {
-                        let _ = write!(safe, "\\u{unit:04x}"); // a String takes everything
-                    }
+    fn write(&self, line: impl Fn(LineFormat) -> String) {
+        if let Some(file) = &self.file {
+            file.write(&one_line(&line(LineFormat::Json), LineFormat::Json));
+        }
+        if let Some((out, _)) = &self.out {
+            let line = one_line(&line(self.format), self.format);
+            let _ = out.make_writer().write_all(line.as_bytes()); // a full queue is counted by the writer
+        }
+    }
+}
+
+/// Escapes what a terminal would obey, and ends the line.
+fn one_line(line: &str, format: LineFormat) -> String {
+    let mut safe = String::with_capacity(line.len() + 1);
+    for c in line.chars() {
+        match format {
+            _ if !is_harmful(c) => safe.push(c),
+            LineFormat::Text => safe.extend(c.escape_unicode()),
+            // Such a character stands inside a JSON string if anywhere, so its escape does too.
+            LineFormat::Json => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(safe, "\\u{unit:04x}"); // a String takes everything
                 }
             }
         }
-        safe.push('\n');
-        let _ = out.make_writer().write_all(safe.as_bytes()); // a full queue is counted by the writer
     }
+    safe.push('\n');
+    safe
 }
 
 /// Tells whether a terminal would obey a character, or a reader not see it.
@@ -154,9 +173,17 @@ fn json(event: &Event) -> String {
     let mut json = Json::new(event.kind.word()).field("seq", event.seq);
     if let Some(who) = &event.who {
         json = json.field("id", &*who.id).field("name", &*who.label).field("peer", who.peer);
+        if let Some(user) = who.user.as_deref() {
+            json = json.field("user", user);
+        }
+        if who.turn.old != who.turn.new {
+            let word = |state: Option<State>| state.map(State::word);
+            json = json.field("old", word(who.turn.old)).field("new", word(who.turn.new));
+        }
     }
     match &event.kind {
         EventKind::Joined | EventKind::Updated => json,
+        EventKind::Acknowledged { rows } | EventKind::Dismissed { rows } => json.field("rows", rows),
         EventKind::Resumed { away } => json.field("away_ms", ms(*away)),
         EventKind::FalseTimeout { ago } => json.field("ago_ms", ms(*ago)),
         EventKind::Late { silent, interval } => {
@@ -233,7 +260,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::presence::event::Origin;
+    use crate::presence::event::{Origin, Turn};
     use crate::presence::{Departure, Reason, Revision, RowKey, Settings, Who};
 
     /// A writer that can be read afterwards.
@@ -265,7 +292,8 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer };
+        let (user, device, turn) = (None, None, Turn::default());
+        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer, user, device, turn };
         Event { seq: 7, at, who: Some(who), kind }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use presence_tui::presence::event::{Origin, Who};
+use presence_tui::presence::event::{Origin, Turn, Who};
 use presence_tui::presence::pulse::{Beat, BeatStrip};
 use presence_tui::presence::row::Counts;
 use presence_tui::presence::trust::TrackRecord;
@@ -152,7 +152,16 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
 
 fn who(row: &RowView) -> Who {
     let peer = row.peer.unwrap_or_else(|| SocketAddr::from(([10, 0, 0, 1], 1)));
-    Who { row: row.key, id: row.id.clone(), label: row.label.clone(), peer }
+    let (user, device) = (row.user.clone(), row.device.clone());
+    Who {
+        row: row.key,
+        id: row.id.clone(),
+        label: row.label.clone(),
+        peer,
+        user,
+        device,
+        turn: Turn::default(),
+    }
 }
 
 fn events(rows: &[RowView]) -> Vec<Arc<Event>> {

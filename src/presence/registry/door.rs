@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::takeover::Tenure;
-use super::{Limits, Live, Registry, Row, Standing, label};
+use super::{Limits, Live, Registry, Row, Standing, Told, label};
 use crate::presence::dialect::Dialect;
 use crate::presence::event::EventKind;
 use crate::presence::pulse::Pulse;
@@ -214,6 +214,7 @@ impl Registry {
         if old.is_some() {
             rhythm.change(now);
         }
+        let told = old.as_ref().map_or_else(Told::default, |row| row.told);
         let mut tenure = old.and_then(|row| row.tenure);
         match (&mut tenure, &identity) {
             (Some(tenure), Some(identity)) => tenure.pass_to(identity, newcomer),
@@ -234,6 +235,7 @@ impl Registry {
             sessions,
             rhythm,
             tenure,
+            told,
             standing: Standing::Here(conn),
         };
         self.rows.insert(key, Box::new(row));

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::graveyard::GONE_ROWS_MAX;
 use super::takeover::Tenure;
-use super::{Claimed, Gone, Registry, Row, Standing, label};
+use super::{Claimed, Gone, Registry, Row, Standing, Told, label};
 use crate::presence::dialect::Dialect;
 use crate::presence::event::{EventKind, Named};
 use crate::presence::known::Known;
@@ -133,6 +133,7 @@ impl Registry {
                 Tenure::new(&before, "".into())
             }),
             id: id.unwrap_or_else(|| format!("~{}", key.0).into()),
+            told: Told::of(State::Offline),
             standing: Standing::Awaited(Box::new(awaited)),
         };
         if missing {
@@ -191,6 +192,7 @@ impl Registry {
             sessions: 0,
             rhythm: Rhythm::new(now),
             tenure: None,
+            told: Told::of(State::Offline),
             standing: Standing::Awaited(Box::new(Awaited { last_seen: None, fate: None, buried: false })),
         };
         self.roll.held += 1;
@@ -237,6 +239,7 @@ impl Registry {
         let Standing::Awaited(awaited) = &row.standing else { return };
         let last_seen = awaited.last_seen.unwrap_or(now);
         row.rhythm.change(now);
+        row.told = Told::of(State::TimedOut);
         row.standing = Standing::Gone(Box::new(Gone {
             departure: Departure::new(Reason::Lost, NOT_BACK),
             at: now,
@@ -316,6 +319,7 @@ impl Registry {
                 if let Some(number) = gone.alert {
                     self.alerts.clear(number);
                 }
+                row.told = Told::of(State::Offline);
                 row.standing = Standing::Awaited(Box::new(Awaited {
                     last_seen: Some(gone.last_seen),
                     fate: Some((gone.at, gone.departure.clone())),

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod doubt;
 mod load;
+mod turns;
 mod views;
 
 use super::judge::SECOND_LOOK;
@@ -560,9 +561,9 @@ fn failures_are_alerts_until_acknowledged_and_decided_ends_are_not() {
     let alerts = lab.registry.alerts();
     assert_eq!(alerts.unacked, 2);
     assert_eq!(alerts.newest[0].departure.reason, Reason::Timeout);
-    lab.registry.acknowledge(Some(alerts.newest[0].row));
+    lab.registry.acknowledge(lab.start, Some(alerts.newest[0].row));
     assert_eq!(lab.registry.alerts().unacked, 1);
-    lab.registry.acknowledge(None);
+    lab.registry.acknowledge(lab.start, None);
     assert_eq!(lab.registry.alerts().unacked, 0);
 }
 
@@ -647,8 +648,8 @@ proptest! {
                     let settings = Settings::new(secs(interval), secs(timeout)).unwrap();
                     lab.registry.set_settings(now, settings, Origin::Key);
                 }
-                Step::Acknowledge => lab.registry.acknowledge(None),
-                Step::Dismiss => lab.registry.dismiss(None),
+                Step::Acknowledge => lab.registry.acknowledge(lab.start, None),
+                Step::Dismiss => lab.registry.dismiss(lab.start, None),
                 Step::Pass(by) => {
                     ms += by;
                     for conn in lab.sweep(ms).convicted {

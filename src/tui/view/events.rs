@@ -90,7 +90,11 @@ fn glyph(kind: &EventKind, glyphs: &Glyphs) -> (&'static str, Role) {
             return ("!", Role::Warning);
         }
         EventKind::Draining { .. } => return ("!", Role::Warning),
-        EventKind::Updated | EventKind::Settings { .. } | EventKind::Notice(_) => return (" ", Role::Dim),
+        EventKind::Updated
+        | EventKind::Acknowledged { .. }
+        | EventKind::Dismissed { .. }
+        | EventKind::Settings { .. }
+        | EventKind::Notice(_) => return (" ", Role::Dim),
     };
     (glyphs.state(state), Role::State(state))
 }

@@ -225,7 +225,7 @@ fn every_change_of_who_is_known_is_counted() {
     assert!(changed(&lab), "a departure");
     lab.call(WAIT);
     assert!(changed(&lab), "a loss");
-    lab.registry.dismiss(None);
+    lab.registry.dismiss(lab.start, None);
     assert!(changed(&lab), "a dismissal");
 }
 
@@ -279,12 +279,14 @@ fn a_listed_client_that_went_long_ago_is_expected_again() {
 fn dismissing_forgets_an_expected_row_and_all_departed_ones() {
     let mut lab = Lab::after(vec![known("a"), missing("m", secs(9))], &names(&["nas"]));
     let rows = lab.keys(State::Offline);
-    lab.registry.dismiss(None);
+    lab.registry.dismiss(lab.start, None);
     assert_eq!(lab.keys(State::Offline), [rows[0], rows[2]], "those who should come are still to come");
     for row in rows {
-        lab.registry.dismiss(Some(row));
+        lab.registry.dismiss(lab.start, Some(row));
     }
     assert_eq!(lab.registry.counts().total(), 0);
+    // Each was told once: the one that was missing with the sweep, the others by name.
+    assert_eq!(lab.kinds(), [const { EventKind::Dismissed { rows: 1 } }; 3]);
     assert_eq!(lab.call(WAIT), []);
     lab.join(WAIT, &known("nas"));
     lab.join(WAIT, &known("a"));

@@ -47,8 +47,8 @@ fn happen(lab: &mut Lab, rng: &mut fastrand::Rng, ms: u64, pulses: &mut Vec<(Con
             let profile = Profile { name: Some(format!("renamed{}", ms % 5).into()), ..Profile::default() };
             lab.registry.update(lab.at(ms), conn, None, profile);
         }
-        9 => lab.registry.acknowledge(None),
-        10 => lab.registry.dismiss(None),
+        9 => lab.registry.acknowledge(lab.at(ms), None),
+        10 => lab.registry.dismiss(lab.at(ms), None),
         _ => {
             let names: Vec<Arc<str>> = vec![format!("listed{}", ms % 3).into(), "mia3".into()];
             lab.registry.list(lab.at(ms), &names);
