@@ -329,6 +329,7 @@ fn first_uplink(options: &Options, identity: &Identity) -> Uplink {
             .find(|(key, _)| key == "note")
             .map(|(_, note)| clean::name(note))
             .unwrap_or_default(),
+        letters: Vec::new(),
         foreign: None,
     }
 }

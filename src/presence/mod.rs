@@ -5,10 +5,12 @@
 //! calling it.
 
 pub mod command;
+pub mod deliveries;
 pub mod dialect;
 pub mod event;
 pub mod known;
 pub mod lateness;
+pub mod notify;
 pub mod pulse;
 pub mod reason;
 pub mod registry;

@@ -1,5 +1,6 @@
 //! The only owner of rows: who is here, who was, and the verdict on the silent.
 
+mod addressed;
 mod alerts;
 mod door;
 mod doubt;

@@ -116,12 +116,11 @@ impl Viewer {
     }
 
     fn reorder(&mut self, now: Instant, fleet: &dyn Fleet) {
-        let Window { sort, reversed, states, user, .. } = &self.window;
+        let Window { sort, reversed, .. } = &self.window;
         let needle = self.window.filter.to_lowercase();
         let mut keyed: Vec<(Rank, RowKey)> = Vec::new();
         fleet.each(&mut |glance| {
-            let theirs = user.is_none() || user.as_deref() == glance.user;
-            if theirs && (states.is_empty() || states.contains(&glance.state)) && contains(&glance, &needle) {
+            if passes(&self.window, &needle, &glance) {
                 keyed.push((rank(*sort, now, &glance), glance.key));
             }
         });
@@ -170,6 +169,14 @@ fn sortable(peer: SocketAddr) -> String {
         }
         SocketAddr::V6(v6) => format!("6{:032x}{:05}", v6.ip().to_bits(), v6.port()),
     }
+}
+
+/// Tells whether a window shows a row; `needle` is its filter in lower case.
+pub(super) fn passes(window: &Window, needle: &str, row: &Glance<'_>) -> bool {
+    let Window { states, user, .. } = window;
+    (user.is_none() || user.as_deref() == row.user)
+        && (states.is_empty() || states.contains(&row.state))
+        && contains(row, needle)
 }
 
 fn contains(row: &Glance<'_>, needle: &str) -> bool {

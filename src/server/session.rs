@@ -15,7 +15,7 @@ use super::link::Link;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
 use crate::presence::pulse::missed_beats;
 use crate::presence::{ConnNo, Departure, Pulse, Reason, Revision};
-use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
+use crate::protocol::{Chat, ClientMessage, ErrorCode, Notify, Ping, Registration, ServerMessage, clean};
 
 /// So many lines in a row that cannot be understood end a conversation.
 pub const BAD_LINES_MAX: u8 = 16;
@@ -250,6 +250,11 @@ impl Session {
             }
             ClientMessage::Sync { from } => Pending::Tell(ToHub::Sync(self.tenancy.conn, from)),
             ClientMessage::Chat(chat) => self.relay(chat, now),
+            ClientMessage::Notify(notify) => self.pass_on(*notify, now),
+            ClientMessage::Receipt(receipt) => match receipt.number() {
+                Some(number) => Pending::Tell(ToHub::Receipt(self.tenancy.conn, number)),
+                None => Pending::Nothing,
+            },
         }
     }
 
@@ -272,17 +277,23 @@ impl Session {
         answers::pong(ping, now, rules)
     }
 
+    /// Passes a notification on, if it is sound; it counts as a line of chat.
+    fn pass_on(&mut self, notify: Notify, now: Instant) -> Pending {
+        if !self.chat.take(now) {
+            return Pending::Answer(answers::slower("notifications"));
+        }
+        match notify.check() {
+            Ok(notification) => Pending::Tell(ToHub::Notify(self.tenancy.conn, Box::new(notification))),
+            Err(bad) => Pending::Answer(answers::bad_request(&bad.to_string())),
+        }
+    }
+
     /// Passes a line of chat on, unless the client talks too much.
     fn relay(&mut self, chat: Chat, now: Instant) -> Pending {
         if self.chat.take(now) {
             Pending::Tell(ToHub::Chat(self.tenancy.conn, Box::new(chat)))
         } else {
-            let slower = ServerMessage::error(
-                ErrorCode::Flood,
-                "too many chat lines; this one was dropped",
-                Some(500),
-            );
-            Pending::Answer(slower.encode())
+            Pending::Answer(answers::slower("chat lines"))
         }
     }
 }

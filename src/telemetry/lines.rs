@@ -189,6 +189,17 @@ fn json(event: &Event) -> String {
             .field("lost", lost.count)
             .field("unseen", unseen.count)
             .field("message", event.kind.to_string()),
+        EventKind::Notified(posted) => json
+            .field("nid", format!("n{}", posted.number))
+            .field("from", &*posted.from)
+            .field("subject", &*posted.subject)
+            .field("targets", posted.tally.targets)
+            .field("delivered", posted.tally.delivered)
+            .field("sent", posted.tally.sent)
+            .field("failed", posted.tally.failed)
+            .field("unsupported", posted.tally.unsupported)
+            .field("offline", posted.tally.offline)
+            .field("expired", posted.tally.expired),
         EventKind::Draining { clients } => json.field("clients", clients),
     }
     .end()

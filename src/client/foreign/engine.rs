@@ -243,6 +243,7 @@ fn first_uplink(plan: &Plan) -> Uplink {
         reconnects: 0,
         last_loss: None,
         note: String::new(),
+        letters: Vec::new(),
         foreign: Some(Foreign { transport, expects, received: 0 }),
     }
 }

@@ -66,7 +66,7 @@ impl Fleet for Registry {
 }
 
 impl Registry {
-    fn glance<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
+    pub(super) fn glance<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
         let mut glance = Glance {
             key,
             state: self.state_of(row),

@@ -282,6 +282,7 @@ impl Model {
         let aim = self.table.goto.unwrap_or(self.table.top);
         Window {
             preview: None,
+            writing_to: None,
             sort: self.table.sort,
             reversed: self.table.reversed,
             hold_order: self.held(),
