@@ -6,6 +6,7 @@ mod face;
 mod foreign;
 mod join;
 mod memory;
+mod notify;
 mod running;
 mod serve;
 mod signals;
@@ -27,6 +28,8 @@ pub enum Failure {
     Usage(anyhow::Error),
     /// It could not do its job: exit status 1.
     Job(anyhow::Error),
+    /// It did its job, and not all is as it should be: exit status 5.
+    Short(anyhow::Error),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -44,6 +47,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
     match command {
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
+        Command::Notify(args) => return notify::notify(args, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -75,7 +79,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
-        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) => {
+        Command::Config(_) | Command::Completions(_) | Command::Swarm(_) | Command::Notify(_) => {
             print(out, config.print().as_bytes())?;
         }
     }

@@ -5,6 +5,7 @@
 //! comes from.
 
 mod foreign;
+mod notify;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
+pub use notify::NotifyArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
@@ -68,6 +70,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui swarm 127.0.0.1 -n 1000 --duration 60s\n  presence-tui swarm hq.example.com:9000 -n 5000 --rate 500 --churn 10\n  presence-tui swarm 127.0.0.1 -n 2000 --freeze 500 --duration 5m --json >report.json\n\nThe server must allow as many: serve --max-clients N, and files for them (ulimit -n).\nWatch \"own lag\" in the report: where it is as long as what is measured, this end is the slow one."
     )]
     Swarm(SwarmArgs),
+    /// Tell clients something, and say who got it
+    #[command(
+        after_help = "Examples:\n  presence-tui notify --server hq.example.com --to user=ada \"the build is red\"\n  presence-tui notify --server 127.0.0.1 --to tag=role=ci --title Deploy \"restart at five\"\n  presence-tui notify --server 127.0.0.1 --to all --json \"lunch\"\n\nExit status: 0 everybody was told, 5 somebody was not, 1 it could not be sent, 2 bad usage."
+    )]
+    Notify(NotifyArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -228,7 +235,7 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
+            Self::Swarm(_) | Self::Notify(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
         }
     }
 
@@ -239,7 +246,7 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
+            Self::Swarm(_) | Self::Notify(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -252,7 +259,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Demo(_) | Self::Swarm(_) | Self::Completions(_) => None,
+            Self::Demo(_) | Self::Swarm(_) | Self::Notify(_) | Self::Completions(_) => None,
         }
     }
 }
@@ -465,6 +472,9 @@ mod tests {
             "presence-tui demo many",
             "presence-tui demo 8 --seed x",
             "presence-tui swarm",
+            "presence-tui notify hello",
+            "presence-tui notify --server hq hello",
+            "presence-tui notify --server hq --to all",
             "presence-tui swarm hq -n -3",
             "presence-tui swarm hq --dialect klingon",
             "presence-tui swarm hq --closed-loop --freeze 1",

@@ -10,6 +10,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{batched, detail, log_event, timestamp, waiting_line};
+use crate::presence::view::Letter;
 use crate::presence::{Event, EventKind};
 
 /// How lifecycle lines are written.
@@ -73,6 +74,19 @@ impl Lines {
             tracing::info!(event = word, message = ?message);
         }
         self.remark(word, message);
+    }
+
+    /// Shows what somebody wrote, here and in the log.
+    pub fn letter(&self, word: &str, letter: &Letter) {
+        tracing::info!(event = word, message = ?letter.to_string());
+        self.write(|format| match format {
+            LineFormat::Text => format!("{} {word}: {letter}", timestamp()),
+            LineFormat::Json => Json::new(word)
+                .field("from", &*letter.from)
+                .field_unless_empty("title", &letter.title)
+                .field("body", &*letter.body)
+                .end(),
+        });
     }
 
     /// Says something that is good to know, here and in the log.

@@ -5,6 +5,7 @@
 mod foreign;
 mod hand;
 mod heartbeat;
+mod notified;
 mod returning;
 mod texts;
 mod waking;

@@ -14,3 +14,4 @@ mod frames;
 mod keys;
 mod picture;
 mod sizes;
+mod writing;
