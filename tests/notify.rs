@@ -1,6 +1,7 @@
 //! Messages to people: who gets them, and that every count is exact, on a paused clock.
 
 #![allow(missing_docs, reason = "a test is documented by its name")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
 
 mod common;
 
@@ -271,7 +272,7 @@ async fn an_operator_writes_to_one_row_to_the_rows_shown_and_sees_the_counts_mov
     let (mut ada, mut bob) = (device(&mut lab, "ada", "a").await, device(&mut lab, "bob", "b").await);
     let shown = |filter: &str| Target::Shown { filter: filter.into(), states: vec![], user: None };
     let remote = lab.server.remote();
-    let look = Window { height: 10, writing_to: Some(shown("BOB")), ..Window::default() };
+    let look = Window { height: 10, writing_to: Some(Box::new(shown("BOB"))), ..Window::default() };
     remote.command(Command::Show(look)).await;
     sleep(secs(1)).await;
     let reach = views.borrow_and_update().reach.clone().unwrap();

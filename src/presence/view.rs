@@ -62,7 +62,7 @@ pub struct Window {
     /// Settings somebody thinks of putting in force: what would they do?
     pub preview: Option<Settings>,
     /// Somebody thinks of writing to these: whom would that reach?
-    pub writing_to: Option<Target>,
+    pub writing_to: Option<Box<Target>>,
 }
 
 /// One answer: everything a screen needs for its next frames.

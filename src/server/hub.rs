@@ -227,7 +227,7 @@ impl Hub {
                 self.depart(now, conn, departure);
             }
             ToHub::Chat(conn, chat) => self.chat(conn, *chat),
-            ToHub::Notify(conn, notification) => self.notify_for(now, conn, *notification),
+            ToHub::Notify(conn, notification) => self.notify_for(now, conn, &notification),
             ToHub::Receipt(conn, number) => self.receipt(conn, number),
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),

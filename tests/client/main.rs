@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod errands;
 mod foreign;
 mod hand;
 mod heartbeat;

@@ -67,13 +67,13 @@ fn tab_goes_through_the_row_its_user_those_shown_and_everybody() {
     answer(&mut model, people());
     press(&mut model, "j j j j / a g e n t enter");
     let asked = shown(&press(&mut model, "w")).unwrap();
-    assert_eq!(asked.writing_to, Some(Target::Row(RowKey(4))));
+    assert_eq!(asked.writing_to.map(|to| *to), Some(Target::Row(RowKey(4))));
     let agents = Target::Shown { filter: "agent".to_owned(), states: vec![], user: None };
     for next in [Target::User("ada".into()), agents.clone(), Target::All, Target::Row(RowKey(4))] {
-        assert_eq!(shown(&press(&mut model, "tab")).unwrap().writing_to, Some(next));
+        assert_eq!(shown(&press(&mut model, "tab")).unwrap().writing_to.map(|to| *to), Some(next));
     }
     press(&mut model, "shift-tab shift-tab");
-    assert_eq!(model.window().writing_to, Some(agents.clone()));
+    assert_eq!(model.window().writing_to.map(|to| *to), Some(agents.clone()));
     assert_eq!(commands(press(&mut model, "enter")), [], "nothing is not sent");
     let sent = press(&mut model, "h i enter");
     assert_eq!(shown(&sent).unwrap().writing_to, None, "nobody asks any more");
@@ -82,7 +82,7 @@ fn tab_goes_through_the_row_its_user_those_shown_and_everybody() {
 
     // Without a selection it is for those shown, without a filter for everybody.
     let mut model = server();
-    assert_eq!(shown(&press(&mut model, "3 w")).unwrap().writing_to.unwrap(), {
+    assert_eq!(*shown(&press(&mut model, "3 w")).unwrap().writing_to.unwrap(), {
         Target::Shown { filter: String::new(), states: vec![State::TimedOut], user: None }
     });
     let mut model = server();

@@ -262,7 +262,7 @@ impl Dialogue {
             }
             Command::Dismiss(key) => desk.dismiss(key),
             Command::Quit => return self.quit(),
-            Command::Say { words, at } => self.chat(words, at, desk),
+            Command::Say { words, at } => self.chat(&words, at, desk),
             Command::Show(_)
             | Command::Notify(_)
             | Command::Read { .. }
@@ -274,7 +274,7 @@ impl Dialogue {
     }
 
     /// Says something to everybody. The base server wants every field of it.
-    fn chat(&mut self, message: String, at: Duration, desk: &mut Desk) {
+    fn chat(&mut self, message: &str, at: Duration, desk: &mut Desk) {
         if self.since().is_none() || self.broken.is_some() || desk.uplink.holding {
             return desk.say(Notice::Unsaid);
         }
@@ -282,7 +282,7 @@ impl Dialogue {
         self.say(&ClientMessage::Chat(Chat {
             from_ip: self.opening.register.client_ip.clone(),
             from_port: self.opening.register.client_port,
-            message: clean::line(&message, WORDS_BYTES_MAX),
+            message: clean::line(message, WORDS_BYTES_MAX),
             timestamp: Some(timestamp),
             channel: Some("general".to_owned()),
         }));

@@ -90,7 +90,7 @@ struct Pings {
     /// What is left to be written of a value.
     unsent: Bytes,
     /// Whether that is a ping.
-    pings: bool,
+    is_ping: bool,
     /// Notifications that wait.
     texts: VecDeque<Bytes>,
     /// Runs out when the next of them may go.
@@ -133,8 +133,8 @@ impl Pings {
     ) -> io::Result<()> {
         loop {
             if self.unsent.is_empty() {
-                self.pings = self.due.as_mut().poll(cx).is_ready();
-                self.unsent = if self.pings {
+                self.is_ping = self.due.as_mut().poll(cx).is_ready();
+                self.unsent = if self.is_ping {
                     Bytes::from_static(PING)
                 } else if let Some(text) = self.next_text(cx) {
                     text
@@ -151,7 +151,7 @@ impl Pings {
             if self.unsent.is_empty() {
                 let now = Instant::now();
                 self.wrote = Some(now);
-                if !self.pings {
+                if !self.is_ping {
                     let due = self.due.deadline().max(now + GAP);
                     self.due.as_mut().reset(due);
                     continue;
@@ -170,7 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Values<S> {
         let pulse = Pings {
             due: Box::pin(sleep(Duration::ZERO)),
             unsent: Bytes::new(),
-            pings: true,
+            is_ping: true,
             texts: VecDeque::new(),
             gap: None,
             wrote: None,

@@ -38,7 +38,7 @@ impl Hub {
     }
 
     /// Sends what a client wants to tell others, if it may.
-    pub(super) fn notify_for(&mut self, now: Instant, conn: ConnNo, notification: Notification) {
+    pub(super) fn notify_for(&mut self, now: Instant, conn: ConnNo, notification: &Notification) {
         let Some((_, row)) = self.registry.row_of(conn) else { return };
         let from = row.label.clone();
         let refusal = if !self.post.senders.contains_key(&conn) {
@@ -58,7 +58,7 @@ impl Hub {
             Some((code, words, retry_ms)) => {
                 self.fanout.tell(conn, &ServerMessage::error(code, words, retry_ms));
             }
-            None => self.post(now, Some(conn), from, &notification),
+            None => self.post(now, Some(conn), from, notification),
         }
     }
 

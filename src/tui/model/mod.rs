@@ -285,7 +285,7 @@ impl Model {
         Window {
             preview: None,
             writing_to: match &self.dialog {
-                Some(Dialog::Write(draft)) => draft.target().cloned(),
+                Some(Dialog::Write(draft)) => draft.target().cloned().map(Box::new),
                 _ => None,
             },
             sort: self.table.sort,
