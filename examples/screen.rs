@@ -222,6 +222,8 @@ impl Toy {
             hold: self.hold(counts.live()),
             outlook: window.preview.map(|settings| self.outlook(settings)),
             record: self.record,
+            posted: Vec::new(),
+            reach: None,
             events: self.events.get(first..).unwrap_or_default().to_vec(),
         }
     }
@@ -286,6 +288,7 @@ fn uplink(toy: &Toy, next: Instant, rtts: &[Option<Duration>], holding: bool) ->
         reconnects: 0,
         last_loss: None,
         note: String::new(),
+        letters: Vec::new(),
         foreign: None,
     }
 }

@@ -7,6 +7,7 @@ mod foreign;
 mod gate;
 mod join;
 mod memory;
+mod notify;
 mod running;
 mod serve;
 mod signals;
@@ -34,6 +35,8 @@ pub enum Failure {
     Job(anyhow::Error),
     /// It did its job, and what it found has an exit status of its own.
     Found(u8),
+    /// It did its job, and not all is as it should be: exit status 5.
+    Short(anyhow::Error),
 }
 
 impl From<anyhow::Error> for Failure {
@@ -53,6 +56,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         Command::Swarm(args) => return swarm::swarm(args, out),
         Command::Cert(args) => return Ok(print(out, gate::cert(args)?.as_bytes())?),
         Command::Status(args) => return status::status(args, out),
+        Command::Notify(args) => return notify::notify(args, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -96,7 +100,8 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         | Command::Completions(_)
         | Command::Swarm(_)
         | Command::Cert(_)
-        | Command::Status(_) => {
+        | Command::Status(_)
+        | Command::Notify(_) => {
             print(out, config.print().as_bytes())?;
         }
     }

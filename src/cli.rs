@@ -6,6 +6,7 @@
 
 mod foreign;
 mod gate;
+mod notify;
 mod status;
 mod swarm;
 
@@ -17,6 +18,7 @@ use clap_complete::Shell;
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
 pub use gate::{CertArgs, GuardArgs, ShowArgs};
+pub use notify::NotifyArgs;
 pub use status::StatusArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
 
@@ -82,6 +84,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui status\n  presence-tui status hq.example.com:9000 --json\n\nExit status: 0 all are well, 5 somebody is timed out or has not come, 1 no server answers."
     )]
     Status(StatusArgs),
+    /// Tell clients something, and say who got it
+    #[command(
+        after_help = "Examples:\n  presence-tui notify --server hq.example.com --to user=ada \"the build is red\"\n  presence-tui notify --server 127.0.0.1 --to tag=role=ci --title Deploy \"restart at five\"\n  presence-tui notify --server 127.0.0.1 --to all --json \"lunch\"\n\nExit status: 0 everybody was told, 5 somebody was not, 1 it could not be sent, 2 bad usage."
+    )]
+    Notify(NotifyArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -251,9 +258,12 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Config(_) | Self::Completions(_) => {
-                Vec::new()
-            }
+            Self::Swarm(_)
+            | Self::Cert(_)
+            | Self::Status(_)
+            | Self::Notify(_)
+            | Self::Config(_)
+            | Self::Completions(_) => Vec::new(),
         }
     }
 
@@ -264,9 +274,12 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Config(_) | Self::Completions(_) => {
-                Role::Show
-            }
+            Self::Swarm(_)
+            | Self::Cert(_)
+            | Self::Status(_)
+            | Self::Notify(_)
+            | Self::Config(_)
+            | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -279,7 +292,12 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
-            Self::Demo(_) | Self::Swarm(_) | Self::Cert(_) | Self::Status(_) | Self::Completions(_) => None,
+            Self::Demo(_)
+            | Self::Swarm(_)
+            | Self::Cert(_)
+            | Self::Status(_)
+            | Self::Notify(_)
+            | Self::Completions(_) => None,
         }
     }
 }
@@ -497,6 +515,9 @@ mod tests {
             "presence-tui demo many",
             "presence-tui demo 8 --seed x",
             "presence-tui swarm",
+            "presence-tui notify hello",
+            "presence-tui notify --server hq hello",
+            "presence-tui notify --server hq --to all",
             "presence-tui swarm hq -n -3",
             "presence-tui swarm hq --dialect klingon",
             "presence-tui swarm hq --closed-loop --freeze 1",

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Err(Failure::Found(status)) => return ExitCode::from(status),
         Err(Failure::Usage(error)) => (error, 2),
         Err(Failure::Job(error)) => (error, 1),
+        Err(Failure::Short(error)) => (error, 5),
     };
     let words: Vec<_> = format!("{error:#}").lines().map(|line| format!("error: {line}\n")).collect();
     // With stderr gone there is nobody left to tell; the status still says it.

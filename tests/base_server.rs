@@ -195,6 +195,16 @@ async fn join_works_against_a_base_server() {
     for _ in 0..3 {
         assert_eq!(line(&mut seen, 1).await.unwrap(), r#"{"type":"ping"}"#);
     }
+    let at = Duration::from_secs(1_795_270_927);
+    commands.send(Command::Say { words: "lunch?".into(), at }).await.unwrap();
+    let chat = loop {
+        let line = line(&mut seen, 1).await.unwrap();
+        if line.contains("chat") {
+            break line;
+        }
+    };
+    let exact = r#"{"type":"chat","from_ip":"127.0.0.1","from_port":50000,"message":"lunch?","timestamp":"2026-11-21T14:22:07Z","channel":"general"}"#;
+    assert_eq!(chat, exact);
     let _second = other(&way, 3_001).await;
     notice(&mut windows, "192.168.1.100:3001 joined").await;
     drop(first);

@@ -323,6 +323,9 @@ async fn a_browser_tab_joins_counts_down_and_comes_back() {
     let countdown = tab.text("countdown").await;
     assert!(countdown.starts_with("gone in ") && countdown.ends_with(" s, unless it beats"), "{countdown}");
     assert!(tab.text("settings").await.contains("every 1 s, gone after 5 s"));
+    let told = home.run(&format!("notify --server {addr} --to all --name ops tea"));
+    assert_eq!((told.code, told.stdout.as_str()), (Some(0), "n1: 1/1 delivered\n"), "{}", told.stderr);
+    assert_eq!(tab.text("messages").await, "ops: tea");
 
     // The server dies and another one takes its place: the tab is back by itself, as who it was.
     server.kill();

@@ -137,7 +137,10 @@ fn is_here(host: &str) -> bool {
 
 async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {
     while let Some(notice) = notices.recv().await {
-        lines.say(notice.word(), &notice.to_string(), notice.is_trouble());
+        match &notice {
+            Notice::Notified(letter) => lines.letter(notice.word(), letter),
+            _ => lines.say(notice.word(), &notice.to_string(), notice.is_trouble()),
+        }
     }
 }
 

@@ -108,11 +108,18 @@ impl Desk {
 
     /// Says what happened; a reader that is too slow misses it, and the miss is counted.
     pub fn say(&mut self, notice: Notice) {
+        self.tell(notice);
+    }
+
+    /// As [`Self::say`]; returns whether a reader will have it.
+    pub fn tell(&mut self, notice: Notice) -> bool {
         tracing::debug!(notice = ?notice);
-        if self.notices.try_send(notice).is_err() {
+        let told = self.notices.try_send(notice).is_ok();
+        if !told {
             self.notices_dropped = self.notices_dropped.saturating_add(1);
         }
         self.changed = true;
+        told
     }
 
     /// Takes note that the uplink changed.

@@ -16,6 +16,7 @@ pub mod engine;
 pub mod foreign;
 pub mod heart;
 pub mod identity;
+pub mod messenger;
 pub mod notice;
 pub mod peers;
 pub mod roster;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::presence::settings::Settings;
 use crate::presence::span::brief;
+pub use crate::presence::view::Letter;
 use crate::presence::view::Transport;
 use crate::presence::{Departure, Revision};
 
@@ -119,6 +120,10 @@ pub enum Notice {
         /// What was said.
         message: Arc<str>,
     },
+    /// Somebody has something to tell this client.
+    Notified(Box<Letter>),
+    /// What was to be said could not be: there is no connection, or nothing may be sent on it.
+    Unsaid,
     /// The server asked this client to leave.
     Draining {
         /// Why.
@@ -171,6 +176,8 @@ impl Notice {
             Self::PeerBack { .. } => "peer_back",
             Self::PeerLeft { .. } => "peer_left",
             Self::Chat { .. } => "chat",
+            Self::Notified(_) => "notified",
+            Self::Unsaid => "unsaid",
             Self::Draining { .. } => "draining",
             Self::Holding(_) => "holding",
             Self::SittingOut => "sitting_out",
@@ -190,6 +197,7 @@ impl Notice {
             | Self::Lost { .. }
             | Self::Refused { .. }
             | Self::BadLine { .. }
+            | Self::Unsaid
             | Self::Warning(_) => true,
             Self::PeerLeft { departure, .. } => departure.reason.is_failure(),
             _ => false,
@@ -245,6 +253,8 @@ impl fmt::Display for Notice {
             Self::PeerBack { label } => write!(f, "{label} is back"),
             Self::PeerLeft { label, departure } => write!(f, "{label} is gone: {departure}"),
             Self::Chat { from, message } => write!(f, "{from} says: {message}"),
+            Self::Notified(letter) => letter.fmt(f),
+            Self::Unsaid => f.write_str("nothing was said: there is no connection to say it on"),
             Self::Draining { reason, wait } => {
                 write!(f, "the server asks this client to leave in {} ({reason})", brief(*wait))
             }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::desk::JoinState;
-use super::notice::Notice;
+use super::notice::{Letter, Notice};
 use super::peers::{Peer, Peers};
 use crate::presence::command::Command;
 use crate::presence::pulse::BeatStrip;
@@ -23,6 +23,8 @@ use crate::presence::{Event, EventKind, Revision, RowKey, State};
 const VIEW_PERIOD: Duration = Duration::from_millis(100);
 /// How many events are kept to be scrolled through.
 const EVENTS_KEPT: usize = 500;
+/// How many notifications are kept until they are read; beyond that the oldest goes, and stays in the events.
+pub const LETTERS_MAX: usize = 32;
 /// How many alerts are shown by name.
 const ALERTS_NAMED: usize = 8;
 /// How many commands of the screen may wait.
@@ -52,6 +54,8 @@ pub struct Window {
     /// Departures this person has acknowledged; nobody else is told.
     acked: HashSet<RowKey>,
     events: VecDeque<Arc<Event>>,
+    /// Notifications nobody has read yet.
+    letters: VecDeque<(std::time::Instant, Arc<Letter>)>,
     last_seq: u64,
 }
 
@@ -76,9 +80,19 @@ impl Window {
         let (uplink, uplink_seen) = watch::channel(Arc::new(state.uplink.clone()));
         let (peers, peers_seen) = watch::channel(Arc::new(first));
         let (commands, wishes) = mpsc::channel(COMMANDS_WAITING);
-        let (acked, events) = (HashSet::new(), VecDeque::new());
-        let window =
-            Self { states, notices, wishes, engine, uplink, peers, viewer, acked, events, last_seq: 0 };
+        let window = Self {
+            states,
+            notices,
+            wishes,
+            engine,
+            uplink,
+            peers,
+            viewer,
+            acked: HashSet::new(),
+            events: VecDeque::new(),
+            letters: VecDeque::new(),
+            last_seq: 0,
+        };
         (window, Panes { uplink: uplink_seen, peers: peers_seen, commands })
     }
 
@@ -102,8 +116,8 @@ impl Window {
             stale = true;
             match news {
                 News::State => {
-                    let state = Arc::clone(&self.states.borrow_and_update());
-                    self.uplink.send_replace(Arc::new(state.uplink.clone()));
+                    self.states.mark_unchanged();
+                    self.show_uplink();
                 }
                 News::Notice(Some(notice)) => self.note(&notice),
                 // The engine has ended, or the screen: the last state stays up until somebody closes it.
@@ -112,6 +126,12 @@ impl Window {
                 News::Reorder => {}
             }
         }
+    }
+
+    fn show_uplink(&self) {
+        let uplink = self.states.borrow().uplink.clone();
+        let letters = self.letters.iter().cloned().collect();
+        self.uplink.send_replace(Arc::new(Uplink { letters, ..uplink }));
     }
 
     async fn obey(&mut self, wish: Command) {
@@ -125,6 +145,11 @@ impl Window {
                 let fresh: Vec<_> = failures(&state.peers, &self.acked).map(|peer| peer.key).collect();
                 self.acked.extend(fresh);
             }
+            Command::Read { all } => {
+                let read = if all { self.letters.len() } else { self.letters.len().min(1) };
+                self.letters.drain(..read);
+                self.show_uplink();
+            }
             other => {
                 let _ = self.engine.send(other).await; // An engine that has ended has nothing more to do.
             }
@@ -133,6 +158,13 @@ impl Window {
 
     /// Keeps what happened, for the events pane and for the log.
     fn note(&mut self, notice: &Notice) {
+        if let Notice::Notified(letter) = notice {
+            if self.letters.len() == LETTERS_MAX {
+                self.letters.pop_front();
+            }
+            self.letters.push_back((Instant::now().into_std(), Arc::new((**letter).clone())));
+            self.show_uplink();
+        }
         let words = notice.to_string();
         let kind = if notice.is_trouble() {
             tracing::warn!(event = notice.word(), message = ?words);
@@ -196,6 +228,8 @@ fn view(
         alerts: alerts(&state.peers, acked),
         hold: None,
         outlook: None,
+        posted: Vec::new(),
+        reach: None,
         record: TrackRecord::default(),
         events: events.iter().skip(skipped).cloned().collect(),
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::event::Origin;
+use super::notify::Notification;
 use super::row::RowKey;
 use super::settings::Settings;
 use super::view::Window;
@@ -35,6 +36,20 @@ pub enum Command {
     },
     /// Set this client's note, shown to everybody as the tag `note` (client only).
     Note(String),
+    /// Tell some clients something (server only).
+    Notify(Notification),
+    /// Say something to everybody, as a line of chat (client only).
+    Say {
+        /// What.
+        words: String,
+        /// The time since 1970 when it was said, as this machine's clock has it.
+        at: Duration,
+    },
+    /// The oldest notification shown has been read, or all of them (client only).
+    Read {
+        /// All of them.
+        all: bool,
+    },
     /// Stop: drain (server) or leave (client).
     Quit,
 }

@@ -37,10 +37,14 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| dialect.word() == word)
     }
 
-    /// Says what a client of this protocol version cannot do, whatever it speaks; `None` when it can do everything.
+    /// Says what a client of this protocol version cannot do; `None` when it can do everything.
     #[must_use]
-    pub fn cannot(version: u8) -> Option<&'static str> {
-        (version == 0).then_some("no notify, no live interval")
+    pub fn cannot(self, version: u8) -> Option<&'static str> {
+        (version == 0).then_some(match self {
+            Self::Presence | Self::Http => "no notify, no live interval",
+            // It is told, and cannot say so.
+            Self::Netsync | Self::WebSocket => "no receipts, no live interval",
+        })
     }
 }
 

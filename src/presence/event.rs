@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::notify::Posted;
 use super::reason::Departure;
 use super::row::{RowKey, State};
 use super::settings::{Revision, Settings};
@@ -197,6 +198,8 @@ pub enum EventKind {
         /// Who is listed in the configuration and has not been seen since the start.
         unseen: Named,
     },
+    /// It is decided what became of a notification.
+    Notified(Box<Posted>),
     /// The server asks its clients to go.
     Draining {
         /// How many are still there.
@@ -227,6 +230,7 @@ impl EventKind {
             Self::Trouble(_) => "trouble",
             Self::Notice(_) => "notice",
             Self::NotBack { .. } => "not_back",
+            Self::Notified(_) => "notified",
             Self::Draining { .. } => "draining",
         }
     }
@@ -279,6 +283,7 @@ impl fmt::Display for EventKind {
             }
             Self::Trouble(words) | Self::Notice(words) => f.write_str(words),
             Self::NotBack { lost, unseen } => not_back(f, lost, unseen),
+            Self::Notified(posted) => write!(f, "{posted} (from {})", posted.from),
             Self::Draining { clients: 1 } => f.write_str("stopping: 1 client is asked to leave"),
             Self::Draining { clients } => write!(f, "stopping: {clients} clients are asked to leave"),
         }

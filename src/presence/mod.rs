@@ -5,11 +5,13 @@
 //! calling it.
 
 pub mod command;
+pub mod deliveries;
 pub mod dialect;
 pub mod event;
 pub mod flip;
 pub mod known;
 pub mod lateness;
+pub mod notify;
 pub mod pulse;
 pub mod reason;
 pub mod registry;

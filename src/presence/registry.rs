@@ -1,5 +1,6 @@
 //! The only owner of rows: who is here, who was, and the verdict on the silent.
 
+mod addressed;
 mod agenda;
 mod alerts;
 mod changes;
@@ -367,11 +368,16 @@ impl Registry {
             self.emit(now, key, EventKind::Dismissed { rows });
         }
         for key in keys {
-            if self.awaited(key).is_some() {
-                self.dismiss_awaited(key);
-            } else {
-                self.lapse(key);
-            }
+            self.discard(key);
+        }
+    }
+
+    /// Forgets a departed or expected row without a word: nobody decided that.
+    pub fn discard(&mut self, key: RowKey) {
+        if self.awaited(key).is_some() {
+            self.dismiss_awaited(key);
+        } else {
+            self.lapse(key);
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::dialect::Dialect;
 use super::event::Event;
+use super::notify::{Posted, Reach, Target};
 use super::pulse::BeatStrip;
 use super::reason::Departure;
 use super::row::{Counts, RowKey, State, Tag};
@@ -85,6 +86,8 @@ pub struct Window {
     pub events: usize,
     /// Settings somebody thinks of putting in force: what would they do?
     pub preview: Option<Settings>,
+    /// Somebody thinks of writing to these: whom would that reach?
+    pub writing_to: Option<Box<Target>>,
 }
 
 /// One answer: everything a screen needs for its next frames.
@@ -124,6 +127,10 @@ pub struct View {
     pub outlook: Option<Outlook>,
     /// How far the verdicts can be trusted.
     pub record: TrackRecord,
+    /// Notifications on their way, and those decided in the last few seconds, oldest first.
+    pub posted: Vec<Posted>,
+    /// Whom [`Window::writing_to`] would reach.
+    pub reach: Option<Reach>,
     /// The newest events, oldest first.
     pub events: Vec<Arc<Event>>,
 }
@@ -141,6 +148,7 @@ impl View {
             && (self.settings, self.asked, self.rev) == (other.settings, other.asked, other.rev)
             && (self.hold, self.record) == (other.hold, other.record)
             && self.outlook == other.outlook
+            && (&self.posted, &self.reach) == (&other.posted, &other.reach)
             && newest(self) == newest(other)
             && self.alerts == other.alerts
             && self.selected == other.selected
@@ -266,6 +274,27 @@ pub struct RowView {
     pub changed: Instant,
 }
 
+/// A notification as it is shown to whom it was sent; every text is clean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Who sent it.
+    pub from: Arc<str>,
+    /// What it is about; may be empty.
+    pub title: Arc<str>,
+    /// What it says.
+    pub body: Arc<str>,
+}
+
+/// Writes `hq: Break: tea at five`.
+impl std::fmt::Display for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for part in [&self.from, &self.title].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, "{part}: ")?;
+        }
+        f.write_str(&self.body)
+    }
+}
+
 /// What a client knows of its own connection, for the `join` screen.
 #[derive(Debug, Clone)]
 pub struct Uplink {
@@ -307,6 +336,8 @@ pub struct Uplink {
     pub last_loss: Option<(Instant, String, Option<Duration>)>,
     /// The note this client shows to others.
     pub note: String,
+    /// Notifications nobody has read yet, oldest first, and when each came.
+    pub letters: Vec<(Instant, Arc<Letter>)>,
     /// Set when the server speaks no presence protocol; then `last_ping` stays empty, for nobody knows its timeout.
     pub foreign: Option<Foreign>,
 }
@@ -335,6 +366,7 @@ impl Uplink {
             reconnects: 0,
             last_loss: None,
             note: String::new(),
+            letters: Vec::new(),
             foreign: None,
         }
     }

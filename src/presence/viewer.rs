@@ -299,6 +299,14 @@ fn address(peer: Option<SocketAddr>) -> (u64, u64, u32) {
     }
 }
 
+/// Tells whether a window shows a row; `needle` is its filter in lower case.
+pub(super) fn passes(window: &Window, needle: &str, row: &Glance<'_>) -> bool {
+    let Window { states, user, .. } = window;
+    (user.is_none() || user.as_deref() == row.user.map(|user| &**user))
+        && (states.is_empty() || states.contains(&row.state))
+        && (needle.is_empty() || index::words(row).contains(needle))
+}
+
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

@@ -10,6 +10,8 @@ use unicode_width::UnicodeWidthChar;
 pub const NAME_BYTES_MAX: usize = 64;
 /// The most terminal cells it keeps.
 pub const NAME_CELLS_MAX: usize = 32;
+/// The most bytes a title keeps.
+const TITLE_BYTES_MAX: usize = 256;
 /// How many combining marks one character may carry; more pile up into neighbouring lines.
 const MARKS_MAX: usize = 2;
 
@@ -17,6 +19,12 @@ const MARKS_MAX: usize = 2;
 #[must_use]
 pub fn name(text: &str) -> String {
     bounded(text.trim(), NAME_BYTES_MAX, NAME_CELLS_MAX)
+}
+
+/// Returns such a text of at most 256 bytes and so many cells.
+#[must_use]
+pub fn title(text: &str, cells_max: usize) -> String {
+    bounded(text.trim(), TITLE_BYTES_MAX, cells_max)
 }
 
 /// Returns such a text of any width, at most `bytes_max` bytes.

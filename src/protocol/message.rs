@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::clean;
 use super::code::ErrorCode;
 use super::entry::{Entry, Parted};
+use super::notify::{Notified, Notify, NotifyResult, Receipt};
 use super::register::{self, Invalid, Register, Tags};
 use crate::presence::row::Profile;
 use crate::presence::{Revision, Settings};
@@ -45,6 +46,10 @@ pub enum ClientMessage {
     },
     /// A line of chat.
     Chat(Chat),
+    /// Tell some clients something.
+    Notify(Box<Notify>),
+    /// A notification has arrived here.
+    Receipt(Receipt),
     /// A blank line, or a type unknown here: a sign of life and nothing more.
     #[serde(skip)]
     Other,
@@ -173,6 +178,10 @@ pub enum ServerMessage {
     },
     /// A line of chat.
     Chat(Chat),
+    /// Somebody has something to tell you.
+    Notify(Box<Notified>),
+    /// What became of a notification of yours.
+    NotifyResult(NotifyResult),
     /// A type unknown here, or a blank line.
     #[serde(skip)]
     Other,
@@ -336,6 +345,8 @@ impl ClientMessage {
             "update" => Self::Update(serde_json::from_str(text)?),
             "sync" => Self::Sync { from: field::<Sync>(text)?.from },
             "chat" => Self::Chat(serde_json::from_str(text)?),
+            "notify" => Self::Notify(serde_json::from_str(text)?),
+            "receipt" => Self::Receipt(serde_json::from_str(text)?),
             _ => Self::Other,
         })
     }
@@ -375,6 +386,8 @@ impl ServerMessage {
                 Self::Drain { reason: drain.reason, in_ms: drain.in_ms }
             }
             "chat" => Self::Chat(serde_json::from_str(text)?),
+            "notify" => Self::Notify(serde_json::from_str(text)?),
+            "notify_result" => Self::NotifyResult(serde_json::from_str(text)?),
             _ => Self::Other,
         })
     }
@@ -490,7 +503,7 @@ mod tests {
 
     #[test]
     fn unknown_types_and_blank_lines_are_signs_of_life() {
-        for line in ["", "  ", "\t", r#"{"type":"wave"}"#, r#"{"type":"receipt","nid":"n1"}"#] {
+        for line in ["", "  ", "\t", r#"{"type":"wave"}"#, r#"{"type":"moon","nid":"n1"}"#] {
             assert!(matches!(client(line).unwrap(), ClientMessage::Other), "{line:?}");
         }
     }

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod entry;
 pub mod message;
 pub mod netsync;
+pub mod notify;
 pub mod register;
 pub mod sniff;
 pub mod websocket;
@@ -17,6 +18,7 @@ pub use code::ErrorCode;
 pub use codec::{CodecError, LINE_BYTES_MAX, LineCodec};
 pub use entry::{Entry, Parted};
 pub use message::{Chat, ClientMessage, DecodeError, Ping, ServerMessage, Update, Welcome};
+pub use notify::{Notified, Notify, NotifyResult};
 pub use register::{Register, Registration};
 
 /// The protocol version this program speaks.

@@ -107,6 +107,13 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)
 }
 
+/// Writes a text as the value a client takes for a message.
+#[must_use]
+pub fn custom(text: &str) -> Vec<u8> {
+    // A text in an object cannot fail to be written.
+    serde_json::to_vec(&serde_json::json!({ "Custom": { "data": text } })).unwrap_or_default()
+}
+
 /// What a client says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {

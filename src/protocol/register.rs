@@ -131,6 +131,8 @@ pub struct Registration {
     pub profile: Profile,
     /// Whether it asked for the roster.
     pub wants_roster: bool,
+    /// Whether it wants to send notifications.
+    pub wants_notify: bool,
     /// The secret of its last welcome.
     pub resume: Option<Arc<str>>,
     /// The token that is to let it in, as it was sent.
@@ -195,6 +197,7 @@ impl Register {
                 tags: self.tags.check()?,
             },
             wants_roster: self.want.iter().any(|want| want == "roster"),
+            wants_notify: self.want.iter().any(|want| want == "notify"),
             resume: self.resume.map(Into::into),
             token: self.token.map(Into::into),
         })

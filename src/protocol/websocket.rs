@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::{BufMut, BytesMut};
 
-use super::{ClientMessage, ErrorCode};
+use super::{ClientMessage, ErrorCode, Notified};
 
 /// How a bare ping looks to the session.
 const BEAT: &[u8] = b"{\"type\":\"ping\"}\n";
@@ -87,7 +87,7 @@ impl Talk {
         let text = String::from_utf8_lossy(line);
         let Self::Bare(owed) = self else { return Some(text) };
         if !line.starts_with(PONG) {
-            return None;
+            return Notified::plain_of(line).map(Cow::Owned);
         }
         match owed.pop_front() {
             Some(Owed::Message) => Some(text),

@@ -53,6 +53,12 @@ pub(crate) fn bad_request(complaint: &str) -> Vec<u8> {
     ServerMessage::error(ErrorCode::BadRequest, complaint, None).encode()
 }
 
+/// Writes a complaint about somebody who says too much at once.
+pub(crate) fn slower(what: &str) -> Vec<u8> {
+    let words = format!("too many {what}; this one was dropped");
+    ServerMessage::error(ErrorCode::Flood, words, Some(500)).encode()
+}
+
 pub(crate) fn too_long() -> String {
     format!("a line is longer than {LINE_BYTES_MAX} bytes")
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::lines::{self, Cursor};
 use super::link::Link;
+use crate::presence::deliveries::Handed;
 use crate::presence::registry::Registry;
 use crate::presence::{ConnNo, Departure, Event, EventKind, RowKey};
 use crate::protocol::{Parted, ServerMessage};
@@ -32,7 +33,8 @@ pub(crate) enum Audience {
     Roster,
     /// Nothing: a v1 client that did not ask.
     Quiet,
-    /// Nothing at all: a client of another dialect, which would not understand a word.
+    /// Nothing but notifications, as plain text: a client of another dialect, which would not understand a word
+    /// of ours.
     Deaf,
 }
 
@@ -51,6 +53,8 @@ pub(crate) struct Fanout {
     lists_changed: u64,
     diffs: Pacer,
     lists: Pacer,
+    /// Connections that were removed and not asked for yet.
+    ended: Vec<ConnNo>,
 }
 
 /// What happened to one row since the last batch.
@@ -115,13 +119,32 @@ impl Fanout {
     pub(crate) fn remove(&mut self, conn: ConnNo) -> Option<Arc<Link>> {
         self.legacy.remove(&conn);
         self.roster.remove(&conn);
-        self.links.remove(&conn).map(|(link, _)| link)
+        let (link, _) = self.links.remove(&conn)?;
+        self.ended.push(conn);
+        Some(link)
     }
 
     /// Ends a client's session, and sending to it.
     pub(crate) fn kick(&mut self, conn: ConnNo, departure: Departure) {
         if let Some(link) = self.remove(conn) {
             link.kick(departure);
+        }
+    }
+
+    /// Takes the connections that were removed since the last call.
+    pub(crate) fn take_ended(&mut self) -> Vec<ConnNo> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// Hands the line of a notification to a client.
+    pub(crate) fn hand(&self, conn: ConnNo, line: &Bytes) -> Handed {
+        match self.links.get(&conn) {
+            Some((_, Audience::Legacy)) => Handed::Unsupported,
+            Some((link, audience)) if link.push(line.clone()) => match audience {
+                Audience::Deaf => Handed::Sent,
+                _ => Handed::Awaiting,
+            },
+            _ => Handed::Refused,
         }
     }
 

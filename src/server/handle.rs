@@ -11,11 +11,13 @@ use tokio::sync::{mpsc, oneshot};
 use super::answers;
 use super::gate::Gate;
 use super::http::Desk;
+use super::hub::may_notify;
 use super::ledger::Question;
 use super::link::Link;
 use super::rules::Rules;
 use super::session::Ended;
 use crate::presence::command::Command;
+use crate::presence::notify::Notification;
 use crate::presence::registry::{Limits, Newcomer};
 use crate::presence::{ConnNo, Departure, Dialect, EventKind, Pulse, Settings};
 use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
@@ -45,6 +47,10 @@ pub(crate) enum ToHub {
     Closed(ConnNo, Departure),
     /// A line for everybody.
     Chat(ConnNo, Box<Chat>),
+    /// Something to tell some clients.
+    Notify(ConnNo, Box<Notification>),
+    /// A notification of this number has arrived.
+    Receipt(ConnNo, u64),
     /// A subscriber missed something after this revision.
     Sync(ConnNo, u64),
     /// A subscriber is ready for more of its snapshot.
@@ -94,6 +100,7 @@ pub struct Terms {
 pub(crate) struct Knock {
     pub(crate) newcomer: Newcomer,
     pub(crate) wants_roster: bool,
+    pub(crate) may_notify: bool,
     pub(crate) deaf: bool,
     pub(crate) link: Arc<Link>,
     pub(crate) reply: oneshot::Sender<Result<Welcomed, Ended>>,
@@ -208,6 +215,7 @@ impl HubHandle {
         link: Arc<Link>,
     ) -> Result<Welcomed, Ended> {
         let (reply, answer) = oneshot::channel();
+        let may_notify = may_notify(&registration) && origin.rights.is_none_or(Rights::may_notify);
         let Registration { claim, version, identity, mut profile, wants_roster, resume, .. } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
         let Origin { peer, dialect, deaf, rights, user, secure: _ } = origin;
@@ -227,7 +235,8 @@ impl HubHandle {
             fresh_secret,
             pulse,
         };
-        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, deaf, link, reply }))).await;
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, may_notify, deaf, link, reply })))
+            .await;
         answer.await.unwrap_or_else(|_| Err(answers::stopping()))
     }
 }

@@ -1,5 +1,7 @@
 //! The one task that owns the registry: it hears, judges and publishes.
 
+mod notify;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ use crate::presence::view::View;
 use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
 use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
+use notify::Post;
+pub(crate) use notify::may_notify;
 
 /// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
@@ -106,6 +110,7 @@ pub(crate) struct Hub {
     drained_at: Option<Instant>,
     refusals: Throttle,
     record: RecordBook,
+    post: Post,
     name: String,
     summary: Summary,
 }
@@ -141,6 +146,7 @@ impl Hub {
             drained_at: None,
             refusals: Throttle::default(),
             record: RecordBook::new(now()),
+            post: Post::default(),
             name,
             summary: Summary::default(),
         };
@@ -199,7 +205,8 @@ impl Hub {
         let watched = self.registry.counts().live() > 0 || called.is_some() || stretched;
         let tick = watched.then(|| self.looked_at + TICK);
         let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(self.looked_at, &self.registry));
-        [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll]
+        let posted = self.post.deliveries.due();
+        [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll, posted]
             .into_iter()
             .flatten()
             .min()
@@ -233,6 +240,8 @@ impl Hub {
                 self.depart(now, conn, departure);
             }
             ToHub::Chat(conn, chat) => self.chat(conn, *chat),
+            ToHub::Notify(conn, notification) => self.notify_for(now, conn, &notification),
+            ToHub::Receipt(conn, number) => self.receipt(conn, number),
             ToHub::Sync(conn, from) => self.fanout.sync(now, conn, from, &self.registry),
             ToHub::NextPage(conn) => self.fanout.next_page(now, conn, &self.registry),
             ToHub::Command(command) => self.obey(now, *command),
@@ -251,7 +260,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, deaf, link, reply } = knock;
+        let Knock { newcomer, wants_roster, may_notify, deaf, link, reply } = knock;
         if self.drained_at.is_some() {
             let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
@@ -282,6 +291,9 @@ impl Hub {
             _ => Audience::Quiet,
         };
         self.fanout.add(now, conn, link, audience, &self.registry);
+        if may_notify {
+            self.admit_sender(conn, newcomer.identity.is_none());
+        }
     }
 
     fn welcome(&self, newcomer: &Newcomer, admission: &Admission) -> Welcome {
@@ -348,8 +360,11 @@ impl Hub {
             }
             Command::Acknowledge(row) => self.registry.acknowledge(now, row),
             Command::Dismiss(row) => self.registry.dismiss(now, row),
+            Command::Notify(notification) => self.notify(now, &notification),
             // What only a client can do, and stopping, which the program does.
             Command::BeatNow
+            | Command::Say { .. }
+            | Command::Read { .. }
             | Command::Hold(_)
             | Command::Reconnect
             | Command::Awake { .. }
@@ -430,6 +445,7 @@ impl Hub {
         }
         self.registry.forgive(now, pause);
         self.calm(now, self.agreed); // What was said meanwhile comes all at once.
+        self.post.deliveries.forgive(pause);
         if pause >= WORTH_SAYING && self.registry.counts().live() > 0 {
             let words = format!("I was paused for {}; nobody is blamed for that time", brief(pause));
             self.registry.note(now, EventKind::Trouble(words));
@@ -465,6 +481,7 @@ impl Hub {
 
     /// Passes on what happened and sends what is due; returns whether all is done.
     fn publish(&mut self, now: Instant) -> bool {
+        self.settle_notifications(now);
         for event in self.registry.take_events() {
             self.fanout.note(now, &event);
             let event = Arc::new(event);
@@ -474,6 +491,7 @@ impl Hub {
                 self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
             }
         }
+        self.forget_messengers();
         self.fanout.flush(now, &self.registry);
         self.screen.publish(now, &self.registry, self.handle.rules());
         self.roll.publish(now, &self.registry);

@@ -68,8 +68,8 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a line; a queue that overflows ends the session with the reason `slow`.
-    pub(crate) fn push(&self, line: Bytes) {
+    /// Queues a line and tells whether it could; a queue that overflows ends the session with the reason `slow`.
+    pub(crate) fn push(&self, line: Bytes) -> bool {
         self.add(|waiting| {
             if waiting.queued_bytes + line.len() > QUEUE_BYTES_MAX {
                 let kib = QUEUE_BYTES_MAX / 1024;
@@ -78,7 +78,7 @@ impl Link {
             waiting.queued_bytes += line.len();
             waiting.queue.push_back(line);
             Ok(())
-        });
+        })
     }
 
     /// Queues one page of a roster; `more` makes the session ask for the next when this one is gone.
@@ -98,18 +98,21 @@ impl Link {
         });
     }
 
-    /// Adds to what waits, and wakes the session; a session that is over gets nothing more.
-    fn add(&self, add: impl FnOnce(&mut Waiting) -> Result<(), Departure>) {
+    /// Adds to what waits, wakes the session, and tells whether it fits; a session that is over gets nothing more.
+    fn add(&self, add: impl FnOnce(&mut Waiting) -> Result<(), Departure>) -> bool {
         let mut state = self.state();
         if state.verdict.is_some() {
-            return;
+            return false;
         }
-        if let Err(departure) = add(state.waiting.get_or_insert_default()) {
+        let added = add(state.waiting.get_or_insert_default());
+        let fits = added.is_ok();
+        if let Err(departure) = added {
             state.verdict = Some(Box::new(departure));
         }
         let session = state.session.take();
         drop(state);
         wake(session);
+        fits
     }
 
     /// Ends the session for this reason; the first reason stands.

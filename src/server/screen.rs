@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::rules::Rules;
 use crate::presence::Event;
+use crate::presence::notify::Posted;
 use crate::presence::registry::Registry;
 use crate::presence::view::{View, Window};
 use crate::presence::viewer::Viewer;
@@ -28,6 +29,8 @@ pub(super) struct Screen {
     out: watch::Sender<Arc<View>>,
     viewer: Viewer,
     events: VecDeque<Arc<Event>>,
+    /// Notifications on their way.
+    posted: Vec<Posted>,
     /// A screen has said what it shows.
     asked: bool,
     /// It says that it shows something else, and has no answer yet.
@@ -42,7 +45,16 @@ impl Screen {
         let events = VecDeque::new();
         let first = view(now, registry, rules, &mut viewer, &events);
         let out = watch::Sender::new(Arc::new(first));
-        Self { out, viewer, events, asked: false, waits: false, changed: false, last: None }
+        Self {
+            out,
+            viewer,
+            events,
+            posted: Vec::new(),
+            asked: false,
+            waits: false,
+            changed: false,
+            last: None,
+        }
     }
 
     pub(super) fn views(&self) -> watch::Receiver<Arc<View>> {
@@ -52,6 +64,13 @@ impl Screen {
     pub(super) fn show(&mut self, window: Window) {
         self.viewer.show(window);
         (self.asked, self.waits, self.changed) = (true, true, true);
+    }
+
+    /// Shows what became of notifications.
+    pub(super) fn post(&mut self, posted: Vec<Posted>) {
+        if self.posted != posted {
+            (self.posted, self.changed) = (posted, true);
+        }
     }
 
     /// Says that something a screen shows has changed.
@@ -91,6 +110,7 @@ impl Screen {
         }
         (self.last, self.waits, self.changed) = (Some(now), false, false);
         let view = view(now, registry, rules, &mut self.viewer, &self.events);
+        let view = View { posted: self.posted.clone(), ..view };
         self.out.send_if_modified(|last| {
             let differs = !last.looks_like(&view);
             if differs {
@@ -129,6 +149,8 @@ pub(super) fn view(
         hold: registry.hold(),
         outlook: viewer.window().preview.map(|settings| registry.outlook(settings)),
         record: registry.record(),
+        posted: Vec::new(),
+        reach: viewer.window().writing_to.as_ref().map(|to| registry.reach(to)),
         events: events.iter().skip(skipped).cloned().collect(),
     }
 }

@@ -16,8 +16,7 @@ use super::link::Link;
 use super::wire::{Heard, LastWord, WRITE_DEADLINE, Wire, WireEnd};
 use crate::presence::pulse::missed_beats;
 use crate::presence::{ConnNo, Departure, Pulse, Reason, Revision};
-use crate::protocol::{Chat, ClientMessage, ErrorCode, Ping, Registration, ServerMessage, clean};
-use crate::security::Rights;
+use crate::protocol::{Chat, ClientMessage, ErrorCode, Notify, Ping, Registration, ServerMessage, clean};
 
 /// So many lines in a row that cannot be understood end a conversation.
 pub const BAD_LINES_MAX: u8 = 16;
@@ -116,7 +115,7 @@ where
     let pulse = Arc::new(Pulse::new(Instant::now().into_std()));
     let version = registration.version;
     let chose_its_id = registration.identity.is_some();
-    let (rights, certified) = (origin.rights.unwrap_or(Rights::ALL), origin.user.is_some());
+    let certified = origin.user.is_some();
     let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
@@ -125,7 +124,6 @@ where
     Ok(Session {
         tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
         own_id: chose_its_id.then_some(welcomed.id),
-        rights,
         certified,
         pulse,
         last_beat: None,
@@ -145,9 +143,6 @@ pub(crate) struct Session {
     tenancy: Tenancy,
     /// The identity it registered under, if it chose one.
     own_id: Option<Arc<str>>,
-    /// What its token allows it to do.
-    #[allow(dead_code, reason = "who only joins and pings is never asked")]
-    rights: Rights,
     /// Its certificate says whose it is.
     certified: bool,
     pulse: Arc<Pulse>,
@@ -290,6 +285,11 @@ impl Session {
             }
             ClientMessage::Sync { from } => Pending::Tell(ToHub::Sync(self.tenancy.conn, from)),
             ClientMessage::Chat(chat) => self.relay(chat, now),
+            ClientMessage::Notify(notify) => self.pass_on(*notify, now),
+            ClientMessage::Receipt(receipt) => match receipt.number() {
+                Some(number) => Pending::Tell(ToHub::Receipt(self.tenancy.conn, number)),
+                None => Pending::Nothing,
+            },
         }
     }
 
@@ -312,18 +312,25 @@ impl Session {
         answers::pong(ping, now, rules)
     }
 
+    /// Passes a notification on, if it is sound; it counts as a line of chat.
+    fn pass_on(&mut self, notify: Notify, now: Instant) -> Pending {
+        self.allowance.give_back(); // It is rationed here.
+        if !self.chat.get_or_insert_default().take(now) {
+            return Pending::Answer(answers::slower("notifications"));
+        }
+        match notify.check() {
+            Ok(notification) => Pending::Tell(ToHub::Notify(self.tenancy.conn, Box::new(notification))),
+            Err(bad) => Pending::Answer(answers::bad_request(&bad.to_string())),
+        }
+    }
+
     /// Passes a line of chat on, unless the client talks too much.
     fn relay(&mut self, chat: Chat, now: Instant) -> Pending {
         if self.chat.get_or_insert_default().take(now) {
             self.allowance.give_back(); // It has just been rationed.
             Pending::Tell(ToHub::Chat(self.tenancy.conn, Box::new(chat)))
         } else {
-            let slower = ServerMessage::error(
-                ErrorCode::Flood,
-                "too many chat lines; this one was dropped",
-                Some(500),
-            );
-            Pending::Answer(slower.encode())
+            Pending::Answer(answers::slower("chat lines"))
         }
     }
 }

@@ -10,6 +10,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::{EventFile, batched, detail, log_event, timestamp, waiting_line};
+use crate::presence::view::Letter;
 use crate::presence::{Event, EventKind, State};
 
 /// How lifecycle lines are written.
@@ -82,6 +83,19 @@ impl Lines {
             tracing::info!(event = word, message = ?message);
         }
         self.remark(word, message);
+    }
+
+    /// Shows what somebody wrote, here and in the log.
+    pub fn letter(&self, word: &str, letter: &Letter) {
+        tracing::info!(event = word, message = ?letter.to_string());
+        self.write(|format| match format {
+            LineFormat::Text => format!("{} {word}: {letter}", timestamp()),
+            LineFormat::Json => Json::new(word)
+                .field("from", &*letter.from)
+                .field_unless_empty("title", &letter.title)
+                .field("body", &*letter.body)
+                .end(),
+        });
     }
 
     /// Says something that is good to know, here and in the log.
@@ -216,6 +230,17 @@ fn json(event: &Event) -> String {
             .field("lost", lost.count)
             .field("unseen", unseen.count)
             .field("message", event.kind.to_string()),
+        EventKind::Notified(posted) => json
+            .field("nid", format!("n{}", posted.number))
+            .field("from", &*posted.from)
+            .field("subject", &*posted.subject)
+            .field("targets", posted.tally.targets)
+            .field("delivered", posted.tally.delivered)
+            .field("sent", posted.tally.sent)
+            .field("failed", posted.tally.failed)
+            .field("unsupported", posted.tally.unsupported)
+            .field("offline", posted.tally.offline)
+            .field("expired", posted.tally.expired),
         EventKind::Draining { clients } => json.field("clients", clients),
     }
     .end()

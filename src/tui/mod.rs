@@ -311,6 +311,8 @@ mod tests {
             alerts: crate::presence::view::Alerts::default(),
             hold: None,
             outlook: None,
+            posted: Vec::new(),
+            reach: None,
             record: crate::presence::trust::TrackRecord::default(),
             events: Vec::new(),
         }

@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod errands;
 mod foreign;
 mod hand;
 mod heartbeat;
+mod notified;
 mod returning;
 mod texts;
 mod waking;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use presence_tui::presence::command::Command;
 use presence_tui::presence::event::Origin;
+use presence_tui::presence::notify::{Notification, Target};
 use presence_tui::presence::registry::Limits;
 use presence_tui::presence::{RowKey, Settings};
 use presence_tui::server::Options;
@@ -96,7 +97,7 @@ async fn a_client_that_keeps_to_the_table_stays_on_one_connection() {
             (&row["name"], &row["dialect"], &row["state"]),
             (&"bench-1".into(), &"netsync".into(), &"online".into())
         );
-        assert_eq!((&row["cannot"], &row["claim"]), (&"no notify, no live interval".into(), &Value::Null));
+        assert_eq!((&row["cannot"], &row["claim"]), (&"no receipts, no live interval".into(), &Value::Null));
         assert_eq!((&row["rtt_us"], &row["sessions"]), (&3_000.into(), &1.into()));
         assert!(row["beats"].as_u64().unwrap() >= pings - 1);
         assert_eq!(lab.word().await, "registered");
@@ -229,4 +230,41 @@ async fn new_settings_and_a_kick_work_on_it_as_far_as_it_can_follow() {
     let begun = Instant::now();
     assert_ne!(again.live(secs(20)).await, End::Fine(0));
     assert!(begun.elapsed() >= secs(9), "it is kept out, and held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_is_a_value_of_its_own_and_never_too_close_to_another() {
+    let settings = Settings::new(Duration::from_millis(100), secs(1)).unwrap();
+    let mut lab = Lab::with(Options { settings, ..options() });
+    let mut bench = Bench::call(&mut lab);
+    bench.say(IDENTIFY).await;
+    assert_eq!(lab.word().await, "registered");
+    let to = Target::All;
+    for nth in 0..20 {
+        let body = format!("line {nth}: \"x\"");
+        let notification = Notification { to: to.clone(), title: "".into(), body: body.into() };
+        lab.server.remote().command(Command::Notify(notification)).await;
+    }
+    let (mut heard, mut texts, mut pings) = (Instant::now(), Vec::new(), 0);
+    let begun = Instant::now();
+    while begun.elapsed() < secs(5) {
+        let mut chunk = [0; 1_024];
+        let Ok(read) = timeout(secs(1), bench.0.read(&mut chunk)).await else { panic!("silent") };
+        let value: Value = serde_json::from_slice(&chunk[..read.unwrap()]).expect("one value in each read");
+        assert!(pings == 0 || heard.elapsed() >= Duration::from_millis(50), "two values too close");
+        heard = Instant::now();
+        if value == "Ping" {
+            pings += 1;
+            bench.say(PONG).await;
+        } else {
+            texts.push(value["Custom"]["data"].as_str().unwrap().to_owned());
+        }
+    }
+    let all: Vec<_> = (0..20).map(|nth| format!("line {nth}: \"x\"")).collect();
+    assert_eq!(texts, all);
+    assert!(pings > 30, "{pings}: its heartbeat goes on");
+    while let Ok(event) = lab.events.try_recv() {
+        let told = event.kind.to_string();
+        assert!(!told.contains("delivered") || told.ends_with("0/1 delivered, 1 sent (from lab)"), "{told}");
+    }
 }

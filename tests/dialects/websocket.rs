@@ -168,7 +168,7 @@ async fn any_frame_makes_a_row_named_by_query_path_or_address() {
             assert_eq!((it["name"].as_str().unwrap(), &it["dialect"]), (label, &json!("websocket")));
             assert_eq!(
                 (&it["cannot"], &it["claim_differs"]),
-                (&"no notify, no live interval".into(), &false.into())
+                (&"no receipts, no live interval".into(), &false.into())
             );
             for (say, answer) in
                 [("PING", "PONG"), ("ping", "pong"), (r#"{"type":"ping"}"#, r#"{"type":"pong"}"#)]
@@ -284,4 +284,34 @@ async fn a_socket_that_does_not_read_is_cut_as_slow_and_hurts_nobody() {
     while words.last().is_none_or(|word: &String| word != "slow") {
         words.push(lab.word().await);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notification_reaches_a_bare_client_as_text_and_a_native_one_as_a_message() {
+    let mut lab = Lab::new();
+    let mut bare = Socket::open(&mut lab, "/bench-1").await;
+    bare.say("ping").await;
+    assert_eq!(bare.text().await, "pong");
+    let mut native = Socket::open(&mut lab, "/").await;
+    native.say(&v1(r#""id":"n","#)).await;
+    assert_eq!(native.hear().await["type"], "welcome");
+    let mut legacy = Socket::open(&mut lab, "/").await;
+    legacy.say(LEGACY).await;
+    assert_eq!(legacy.hear().await["type"], "client_list");
+    let (mut ops, _) = lab.v1(r#""id":"ops","name":"ops","want":["notify"],"#).await;
+    ops.say(r#"{"type":"notify","to":{"all":true},"title":"Break","body":"tea \"now\""}"#).await;
+    assert_eq!(bare.text().await, "Break: tea \"now\"");
+    let notify = native.hear_type("notify").await;
+    assert_eq!((&notify["nid"], &notify["body"]), (&"n1".into(), &"tea \"now\"".into()));
+    native.say(r#"{"type":"receipt","nid":"n1"}"#).await;
+    let result = loop {
+        let result = ops.hear_type("notify_result").await;
+        if result["pending"] == 0 {
+            break result;
+        }
+    };
+    let counts = ["targets", "delivered", "sent", "unsupported"].map(|count| result[count].as_u64().unwrap());
+    assert_eq!(counts, [3, 1, 1, 1], "who registers without v is told nothing it would not know");
+    bare.say("ping").await;
+    assert_eq!(bare.text().await, "pong");
 }

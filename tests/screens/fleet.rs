@@ -228,6 +228,8 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         alerts: Alerts { unacked, newest, mass: None },
         hold: None,
         outlook: None,
+        posted: Vec::new(),
+        reach: None,
         record: TrackRecord {
             verdicts: 12,
             lateness_p99: secs(0.003),
@@ -342,6 +344,7 @@ pub(super) fn uplink() -> Uplink {
         reconnects: 1,
         last_loss: Some((ago(22_796.0), "connection reset".to_owned(), Some(secs(1.3)))),
         note: String::new(),
+        letters: Vec::new(),
         foreign: None,
     }
 }

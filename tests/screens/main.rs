@@ -15,3 +15,4 @@ mod keys;
 mod open;
 mod picture;
 mod sizes;
+mod writing;

@@ -8,14 +8,15 @@ use tokio::time::Instant;
 use super::ending::{Ending, WAIT_MAX, is_final, millis, verdict};
 use super::{Dialogue, Stage, WORDS_BYTES_MAX, words};
 use crate::client::desk::Desk;
-use crate::client::notice::Notice;
+use crate::client::notice::{Letter, Notice};
 use crate::client::peers::Learned;
 use crate::client::roster::Batch;
 use crate::presence::view::Link;
 use crate::presence::{Revision, Settings};
 use crate::protocol::message::{Chat, ErrorMessage, Pong};
+use crate::protocol::notify::Receipt;
 use crate::protocol::register::is_id;
-use crate::protocol::{ClientMessage, ErrorCode, ServerMessage, Welcome, clean};
+use crate::protocol::{ClientMessage, ErrorCode, Notified, ServerMessage, Welcome, clean};
 
 /// The longest resume secret that is worth keeping; no server accepts a longer one.
 const SECRET_BYTES_MAX: usize = 256;
@@ -64,9 +65,23 @@ impl Dialogue {
                 desk.say(Notice::Draining { reason: words(&reason), wait });
             }
             ServerMessage::Chat(chat) => hear(&chat, desk),
-            ServerMessage::Ping { .. } | ServerMessage::Other => {}
+            ServerMessage::Notify(notified) => self.notified(*notified, desk),
+            ServerMessage::Ping { .. } | ServerMessage::NotifyResult(_) | ServerMessage::Other => {}
         }
         Continue(())
+    }
+
+    /// Shows a notification, and confirms it if it could be shown.
+    fn notified(&mut self, notified: Notified, desk: &mut Desk) {
+        let Some(Notified { nid, title, body, from }) = notified.cleaned() else {
+            return desk.bad_line("a notification without a number or without words".into());
+        };
+        let letter = Letter { from: from.into(), title: title.into(), body: body.into() };
+        let shown = desk.tell(Notice::Notified(Box::new(letter)));
+        // Whoever holds heartbeats back wants to be taken for dead, and a receipt would show life.
+        if shown && !desk.uplink.holding {
+            self.say(&ClientMessage::Receipt(Receipt { nid }));
+        }
     }
 
     fn welcome(&mut self, welcome: Welcome, now: Instant, desk: &mut Desk) {

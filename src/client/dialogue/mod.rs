@@ -18,12 +18,13 @@ use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::heart::Heart;
+use super::notice::Notice;
 use crate::presence::Revision;
 use crate::presence::command::Command;
 use crate::presence::view::Link;
 use crate::protocol::message::ErrorMessage;
 use crate::protocol::register::Tags;
-use crate::protocol::{ClientMessage, Ping, Register, ServerMessage, Update, clean};
+use crate::protocol::{Chat, ClientMessage, Ping, Register, ServerMessage, Update, clean};
 pub use ending::Ending;
 use ending::verdict;
 use waking::Check;
@@ -261,9 +262,30 @@ impl Dialogue {
             }
             Command::Dismiss(key) => desk.dismiss(key),
             Command::Quit => return self.quit(),
-            Command::Show(_) | Command::Set(..) | Command::Kick(..) | Command::Acknowledge(_) => {}
+            Command::Say { words, at } => self.chat(&words, at, desk),
+            Command::Show(_)
+            | Command::Notify(_)
+            | Command::Read { .. }
+            | Command::Set(..)
+            | Command::Kick(..)
+            | Command::Acknowledge(_) => {}
         }
         Continue(())
+    }
+
+    /// Says something to everybody. The base server wants every field of it.
+    fn chat(&mut self, message: &str, at: Duration, desk: &mut Desk) {
+        if self.since().is_none() || self.broken.is_some() || desk.uplink.holding {
+            return desk.say(Notice::Unsaid);
+        }
+        let timestamp = humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + at).to_string();
+        self.say(&ClientMessage::Chat(Chat {
+            from_ip: self.opening.register.client_ip.clone(),
+            from_port: self.opening.register.client_port,
+            message: clean::line(message, WORDS_BYTES_MAX),
+            timestamp: Some(timestamp),
+            channel: Some("general".to_owned()),
+        }));
     }
 
     fn quit(&mut self) -> ControlFlow<Ending> {

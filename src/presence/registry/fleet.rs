@@ -103,7 +103,7 @@ impl Registry {
         self.changes.watch();
     }
 
-    fn glimpse<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
+    pub(super) fn glimpse<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
         let mut glance = Glance {
             key,
             conn: None,

@@ -71,7 +71,7 @@ impl Entry {
 }
 
 /// Returns what a filter looks into: name, identity, user, address, and tags as `key=value`.
-fn words(glance: &Glance<'_>) -> Box<str> {
+pub(super) fn words(glance: &Glance<'_>) -> Box<str> {
     let mut text = String::with_capacity(96);
     text.push_str(glance.label);
     text.push('\n');

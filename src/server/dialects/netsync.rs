@@ -1,24 +1,30 @@
-//! A netsync client as a session sees it: lines in, and nothing but pings out.
+//! A netsync client as a session sees it: lines in, and nothing but pings and notifications out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::presence::Dialect;
-use crate::protocol::netsync::{PING, Splitter, Value, read};
-use crate::protocol::register;
+use crate::protocol::netsync::{PING, Splitter, Value, custom, read};
+use crate::protocol::{Notified, register};
 use crate::server::arrival::{self, Caller};
 use crate::server::handle::HubHandle;
 use crate::server::link::Link;
 
 /// The longest a client of this kind is left without a ping: it gives a server up that is silent for twice as long.
 const PING_PERIOD_MAX: Duration = Duration::from_secs(5);
+/// How far two values are apart at least: two that such a client reads as one are both lost to it, and 50 ms
+/// between them are enough.
+const GAP: Duration = Duration::from_millis(60);
+/// How many notifications may wait for it; until there is room, no more is taken from the hub.
+const TEXTS_MAX: usize = 8;
 /// How long a refused one is held in silence: closed at once, it would come back at once, for ever.
 const HOLD: Duration = Duration::from_secs(10);
 /// How much a held one may say until it is not read from any more.
@@ -77,13 +83,21 @@ enum Stage {
     Over,
 }
 
-/// The pings of one conversation.
+/// What one client is sent: pings, and now and then a notification.
 struct Pings {
-    /// Runs out when the next one is due.
+    /// Runs out when the next ping is due.
     due: Pin<Box<Sleep>>,
-    /// What is left to be written of one.
-    unsent: &'static [u8],
-    /// When the last one went out.
+    /// What is left to be written of a value.
+    unsent: Bytes,
+    /// Whether that is a ping.
+    is_ping: bool,
+    /// Notifications that wait.
+    texts: VecDeque<Bytes>,
+    /// Runs out when the next of them may go.
+    gap: Option<Pin<Box<Sleep>>>,
+    /// When a value was last written.
+    wrote: Option<Instant>,
+    /// When the last ping went out.
     asked: Option<Instant>,
     /// How many were not answered.
     open: u32,
@@ -96,6 +110,20 @@ impl Pings {
         self.asked.filter(|_| certain).map(|asked| asked.elapsed())
     }
 
+    /// Takes the next notification, if it may go yet.
+    fn next_text(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        let text = self.texts.front()?;
+        let at = self.wrote.map_or_else(Instant::now, |wrote| wrote + GAP);
+        let gap = self.gap.get_or_insert_with(|| Box::pin(sleep(Duration::ZERO)));
+        if gap.deadline() != at {
+            gap.as_mut().reset(at);
+        }
+        gap.as_mut().poll(cx).is_ready().then(|| text.clone()).inspect(|_| {
+            self.texts.pop_front();
+            self.gap = None;
+        })
+    }
+
     /// Sends what is due; a client that takes nothing is left to its own silence.
     fn poll<S: AsyncWrite + Unpin>(
         &mut self,
@@ -105,19 +133,29 @@ impl Pings {
     ) -> io::Result<()> {
         loop {
             if self.unsent.is_empty() {
-                if self.due.as_mut().poll(cx).is_pending() {
+                self.is_ping = self.due.as_mut().poll(cx).is_ready();
+                self.unsent = if self.is_ping {
+                    Bytes::from_static(PING)
+                } else if let Some(text) = self.next_text(cx) {
+                    text
+                } else {
                     return Ok(());
-                }
-                self.unsent = PING;
+                };
             }
-            match Pin::new(&mut *io).poll_write(cx, self.unsent) {
+            match Pin::new(&mut *io).poll_write(cx, &self.unsent) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => self.unsent = self.unsent.get(written..).unwrap_or_default(),
+                Poll::Ready(Ok(written)) => self.unsent.advance(written.min(self.unsent.len())),
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => return Ok(()),
             }
             if self.unsent.is_empty() {
                 let now = Instant::now();
+                self.wrote = Some(now);
+                if !self.is_ping {
+                    let due = self.due.deadline().max(now + GAP);
+                    self.due.as_mut().reset(due);
+                    continue;
+                }
                 (self.asked, self.open) = (Some(now), self.open.saturating_add(1));
                 // Early enough that its answer is never late. The shortest interval is 100 ms, so
                 // that two pings are never as close as the 50 ms that would lose both.
@@ -129,7 +167,16 @@ impl Pings {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Values<S> {
     fn new(io: S, head: BytesMut, peer: std::net::SocketAddr, hub: HubHandle) -> Self {
-        let pulse = Pings { due: Box::pin(sleep(Duration::ZERO)), unsent: &[], asked: None, open: 0 };
+        let pulse = Pings {
+            due: Box::pin(sleep(Duration::ZERO)),
+            unsent: Bytes::new(),
+            is_ping: true,
+            texts: VecDeque::new(),
+            gap: None,
+            wrote: None,
+            asked: None,
+            open: 0,
+        };
         let (splitter, lines) = (Splitter::default(), BytesMut::new());
         Self { io, peer, hub, splitter, input: head, lines, stage: Stage::Nameless, pulse }
     }
@@ -198,10 +245,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Values<S> {
     }
 }
 
-/// Whatever a session says, a client of this kind would not understand.
-impl<S: Unpin> AsyncWrite for Values<S> {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(buf.len()))
+/// Whatever a session says, a client of this kind would not understand; notifications become values.
+impl<S: AsyncWrite + Unpin> AsyncWrite for Values<S> {
+    /// Takes one line.
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let end = memchr::memchr(b'\n', buf).map_or(buf.len(), |end| end + 1);
+        let text = buf.get(..end).and_then(Notified::plain_of).filter(|_| this.stage != Stage::Over);
+        if let Some(text) = text {
+            if this.pulse.texts.len() >= TEXTS_MAX {
+                this.pulse.poll(cx, &mut this.io, this.hub.rules().interval())?;
+            }
+            if this.pulse.texts.len() >= TEXTS_MAX {
+                return Poll::Pending;
+            }
+            this.pulse.texts.push_back(custom(&text).into());
+        }
+        Poll::Ready(Ok(end))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

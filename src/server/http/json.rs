@@ -120,7 +120,7 @@ fn row(row: &RowView, now: Instant) -> Value {
         "tags": tags,
         "dialect": row.dialect.word(),
         "protocol": row.version,
-        "cannot": Dialect::cannot(row.version),
+        "cannot": row.dialect.cannot(row.version),
         "last_seen_ms": row.last_seen.map(ago),
         "times_out_in_ms": row.deadline.map(|at| millis(at.saturating_duration_since(now))),
         "timeout_ms": millis(row.timeout),

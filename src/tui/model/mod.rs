@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 mod parts;
 
-pub use parts::{Banner, Bell, Change, Dialog, Events, Flash, PROBLEMS, Paused, Prompt, Table, Which};
+pub use parts::{Banner, Bell, Change, Dialog, Draft, Events, Flash, PROBLEMS, Paused, Prompt, Table, Which};
 
 use super::columns::Column;
 use super::layout::{Facts, Pane, Plan, plan};
@@ -207,6 +207,8 @@ impl Model {
             Some(Banner::Paused)
         } else if holding {
             Some(Banner::Holding)
+        } else if self.uplink().is_some_and(|uplink| !uplink.letters.is_empty()) {
+            Some(Banner::Letter)
         } else if self.live.hold.is_some() {
             Some(Banner::Withheld)
         } else if alerts.mass.is_some() {
@@ -282,6 +284,10 @@ impl Model {
         let aim = self.table.goto.unwrap_or(self.table.top);
         Window {
             preview: None,
+            writing_to: match &self.dialog {
+                Some(Dialog::Write(draft)) => draft.target().cloned().map(Box::new),
+                _ => None,
+            },
             sort: self.table.sort,
             reversed: self.table.reversed,
             hold_order: self.held(),

@@ -6,7 +6,8 @@ use std::time::Instant;
 use tui_input::Input;
 
 use super::Now;
-use crate::presence::view::{RowView, Sort, View};
+use crate::presence::notify::Target;
+use crate::presence::view::{Letter, RowView, Sort, View};
 use crate::presence::{RowKey, Settings, State};
 use crate::tui::columns::Column;
 
@@ -141,6 +142,25 @@ pub struct Prompt {
     pub timeout: Input,
 }
 
+/// A message to clients that is being written.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Whom it can go to, with what they are called.
+    pub targets: Vec<(String, Target)>,
+    /// Which of them it will.
+    pub at: usize,
+    /// What it says so far.
+    pub input: Input,
+}
+
+impl Draft {
+    /// Returns whom it will go to.
+    #[must_use]
+    pub fn target(&self) -> Option<&Target> {
+        self.targets.get(self.at).map(|(_, target)| target)
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub enum Dialog {
@@ -167,6 +187,12 @@ pub enum Dialog {
     Columns(usize),
     /// The note others see.
     Note(Input),
+    /// A message to clients.
+    Write(Box<Draft>),
+    /// A line of chat.
+    Chat(Input),
+    /// A notification, and when it came.
+    Letter(Instant, Arc<Letter>),
 }
 
 /// What the line below the header says.
@@ -178,6 +204,8 @@ pub enum Banner {
     Paused,
     /// Heartbeats are held back.
     Holding,
+    /// Somebody wrote to this client.
+    Letter,
     /// Verdicts are held back, because many fell silent together.
     Withheld,
     /// Many went at once.
@@ -190,6 +218,6 @@ impl Banner {
     /// Tells whether it says what the program itself is doing, which even a tiny screen must say.
     #[must_use]
     pub fn is_mode(self) -> bool {
-        matches!(self, Self::Stopping | Self::Paused | Self::Holding | Self::Withheld)
+        matches!(self, Self::Stopping | Self::Paused | Self::Holding | Self::Letter | Self::Withheld)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tui_input::Input;
 
-use super::{Effect, ask, moves, ring_of_panes, settings};
+use super::{Effect, ask, moves, ring_of_panes, settings, writing};
 use crate::presence::State;
 use crate::presence::command::Command;
 use crate::presence::view::{RowView, Sort};
@@ -78,6 +78,8 @@ fn command(model: &mut Model, action: Action, key: Key, effects: &mut Vec<Effect
         Action::Undo => settings::undo(model, effects),
         Action::Acknowledge => acknowledge(model, effects),
         Action::AcknowledgeAll => acknowledge_all(model, effects),
+        Action::Write => writing::open(model, key),
+        Action::OpenLetter => writing::open_letter(model, key),
         Action::Disconnect => disconnect(model, key),
         Action::Dismiss => dismiss(model, key, effects),
         Action::DismissAll => dismiss_all(model),
@@ -115,6 +117,7 @@ fn writes(action: Action) -> bool {
             | Action::EditInterval
             | Action::EditTimeout
             | Action::Undo
+            | Action::Write
             | Action::Disconnect
             | Action::Dismiss
             | Action::DismissAll
@@ -282,6 +285,9 @@ fn is_alert(row: &RowView) -> bool {
 }
 
 fn acknowledge(model: &mut Model, effects: &mut Vec<Effect>) {
+    if writing::read(model, false, effects) {
+        return;
+    }
     let selected = model.selected_row().filter(|row| is_alert(row)).map(|row| row.key);
     let newest = model.live.alerts.newest.first().map(|alert| alert.row);
     match selected.or(newest) {
@@ -291,7 +297,9 @@ fn acknowledge(model: &mut Model, effects: &mut Vec<Effect>) {
 }
 
 fn acknowledge_all(model: &mut Model, effects: &mut Vec<Effect>) {
+    let read = writing::read(model, true, effects);
     match model.live.alerts.unacked {
+        0 if read => {}
         0 => model.say("A: nothing waits for an acknowledgement"),
         count => {
             effects.push(Effect::Send(Command::Acknowledge(None)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tui_input::{Input, InputRequest};
 
 use super::prompt::Verdict;
-use super::{Effect, act, settings};
+use super::{Effect, act, settings, writing};
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::tui::help;
@@ -26,12 +26,18 @@ pub(super) fn press(model: &mut Model, key: Key, effects: &mut Vec<Effect>) {
         Dialog::Settings(prompt) => values(model, key, prompt, effects),
         Dialog::Columns(at) => columns(model, key, at),
         Dialog::Note(input) => note(model, key, input, effects),
+        Dialog::Write(draft) => writing::write(model, key, draft, effects),
+        Dialog::Chat(input) => writing::chat(model, key, input, effects),
+        open @ Dialog::Letter(..) => writing::letter(model, key, open, effects),
         question => answer(model, key, question, effects),
     };
 }
 
 /// Puts pasted text into the input that is open, without its control characters.
 pub(super) fn paste(model: &mut Model, text: &str) {
+    if writing::paste(model, text) {
+        return;
+    }
     let input = match &mut model.dialog {
         Some(Dialog::Filter(input) | Dialog::Note(input) | Dialog::Help { search: Some(input), .. }) => input,
         Some(Dialog::Settings(prompt)) => prompt.active(),
@@ -48,16 +54,26 @@ pub(super) fn paste(model: &mut Model, text: &str) {
 }
 
 fn insert(input: &mut Input, c: char) {
-    if input.value().chars().count() < TEXT_CHARS_MAX {
+    insert_within(input, c, TEXT_CHARS_MAX);
+}
+
+/// Inserts a character, if there are not too many.
+pub(super) fn insert_within(input: &mut Input, c: char, chars_max: usize) {
+    if input.value().chars().count() < chars_max {
         input.handle(InputRequest::InsertChar(c));
     }
 }
 
 /// Edits a line of text; returns whether the key was one for that.
 fn edit(input: &mut Input, key: Key) -> bool {
+    edit_within(input, key, TEXT_CHARS_MAX)
+}
+
+/// As [`edit`], for a text of so many characters.
+pub(super) fn edit_within(input: &mut Input, key: Key, chars_max: usize) -> bool {
     let request = match key {
         Key::Char(c) => {
-            insert(input, c);
+            insert_within(input, c, chars_max);
             return true;
         }
         Key::Backspace => InputRequest::DeletePrevChar,

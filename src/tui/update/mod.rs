@@ -5,6 +5,7 @@ pub mod dialogs;
 mod moves;
 pub mod prompt;
 pub mod settings;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,6 +154,7 @@ fn answer(model: &mut Model, view: Arc<View>, effects: &mut Vec<Effect>) {
         // The header and what is asked stay alive.
         model.dirty |= old.counts != new.counts || last(&old) != last(&new);
         model.dirty |= terms_differ(&old, &new) || old.outlook != new.outlook;
+        model.dirty |= (&old.posted, &old.reach) != (&new.posted, &new.reach);
     } else {
         model.dirty |= differs(&old, &new);
         moves::arrive(model);
@@ -188,6 +190,7 @@ fn differs(old: &View, new: &View) -> bool {
         || terms_differ(old, new)
         || (old.hold, &old.outlook) != (new.hold, &new.outlook)
         || old.record != new.record
+        || (&old.posted, &old.reach) != (&new.posted, &new.reach)
         || (old.matched, old.offset, old.connecting) != (new.matched, new.offset, new.connecting)
         || old.alerts.unacked != new.alerts.unacked
         || old.alerts.newest != new.alerts.newest
@@ -214,13 +217,15 @@ fn row_differs(old: &RowView, new: &RowView) -> bool {
 fn link(model: &mut Model, uplink: Arc<Uplink>, effects: &mut Vec<Effect>) {
     let lost = |uplink: &Uplink| matches!(uplink.link, Link::Offline { .. } | Link::Ended(_));
     let Face::Join(old) = &model.face else { return };
-    let now_lost = lost(&uplink) && !lost(old);
+    let newest = |uplink: &Uplink| uplink.letters.last().map(|(at, _)| *at);
+    let rings = (lost(&uplink) && !lost(old)) || newest(&uplink) > newest(old);
     model.dirty |= old.link != uplink.link
         || (old.holding, old.settings, old.legacy) != (uplink.holding, uplink.settings, uplink.legacy)
+        || old.letters != uplink.letters
         || (old.reconnects, old.unanswered) != (uplink.reconnects, uplink.unanswered)
         || (&old.note, &old.name, old.address) != (&uplink.note, &uplink.name, uplink.address);
     model.face = Face::Join(uplink);
-    if now_lost && model.bell.enabled && !model.bell.muted {
+    if rings && model.bell.enabled && !model.bell.muted {
         effects.push(Effect::Bell);
     }
 }

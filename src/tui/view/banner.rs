@@ -6,8 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::count;
 use super::pen::{Pen, Text, first_that_fits};
+use super::{count, writing};
 use crate::presence::view::Alert;
 use crate::presence::view::Link;
 use crate::presence::{Reason, State};
@@ -22,11 +22,14 @@ const NAMES_MAX: usize = 5;
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let Some(banner) = model.banner() else { return };
     let width = usize::from(area.width);
+    if banner == Banner::Letter {
+        return writing::toast(model, &mut Pen::new(buf, model.look, area), width);
+    }
     let (left, right) = match banner {
         Banner::Stopping => (stopping(model), Vec::new()),
         Banner::Paused => (paused(model), vec![hints(model, &[("p", "go on")])]),
         Banner::Holding => (holding(model), vec![hints(model, &[("H", "let go")])]),
-        Banner::Withheld => (withheld(model), Vec::new()),
+        Banner::Letter | Banner::Withheld => (withheld(model), Vec::new()),
         Banner::Mass => (mass(model), vec![hints(model, &[("A", "ack all")])]),
         Banner::Alert => (alerts(model), alert_keys(model, width)),
     };
@@ -36,7 +39,7 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     pen.line(0).spans(&first_that_fits(left, room)).spans_right(&right, 1);
 }
 
-fn hints(model: &Model, keys: &[(&str, &str)]) -> Line<'static> {
+pub(super) fn hints(model: &Model, keys: &[(&str, &str)]) -> Line<'static> {
     let mut text = Text::new(model.look);
     for (at, (key, words)) in keys.iter().enumerate() {
         text = text.add(if at > 0 { "  " } else { "" }, Role::Text).hint(key, words);

@@ -107,7 +107,7 @@ fn protocol(row: &RowView) -> String {
         (other, 0) => other.to_string(),
         (other, version) => format!("{version} over {other}"),
     };
-    let cannot = Dialect::cannot(row.version).map(|cannot| format!(" ({cannot})")).unwrap_or_default();
+    let cannot = row.dialect.cannot(row.version).map(|cannot| format!(" ({cannot})")).unwrap_or_default();
     spoken + &cannot
 }
 

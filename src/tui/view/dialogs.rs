@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use super::flow::{flow, sentence};
 use super::pen::{Pen, Text, first_that_fits};
-use super::{count, header, help, prompt};
+use super::{count, header, help, prompt, writing};
 use crate::presence::view::RowView;
 use crate::tui::format::{age, fit};
 use crate::tui::model::{Dialog, Model};
@@ -37,6 +37,9 @@ pub(super) fn draw(model: &Model, buf: &mut Buffer) {
         Dialog::Columns(at) => columns(model, *at, small, buf),
         Dialog::Note(input) if small => one_line(model, &format!("note: {}_", input.value()), "", buf),
         Dialog::Note(input) => boxed(model, "My note", note(model, input), buf),
+        Dialog::Write(draft) => writing::write(model, draft, small, buf),
+        Dialog::Chat(input) => writing::chat(model, input, small, buf),
+        Dialog::Letter(at, letter) => writing::letter(model, *at, letter, small, buf),
         Dialog::Disconnect(row) if small => {
             let question = format!("disconnect {}?", row.label);
             one_line(model, &question, "[d]isconnect / [esc]", buf);
@@ -68,7 +71,7 @@ pub(super) fn width(model: &Model) -> usize {
 }
 
 /// Draws lines in a box: what is said, the keys, and a footnote.
-fn boxed(model: &Model, title: &str, asked: Asked, buf: &mut Buffer) {
+pub(super) fn boxed(model: &Model, title: &str, asked: Asked, buf: &mut Buffer) {
     let lines = asked.lines(usize::from(buf.area.height).saturating_sub(2));
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = centred(buf, WIDTH_MAX, height);
@@ -118,7 +121,7 @@ pub(super) fn one_line(model: &Model, question: &str, answers: &str, buf: &mut B
     pen.gap(1).put(answers, Role::Key);
 }
 
-fn text(model: &Model) -> Text {
+pub(super) fn text(model: &Model) -> Text {
     Text::new(model.look).add("  ", Role::Text)
 }
 

@@ -89,7 +89,8 @@ fn glyph(kind: &EventKind, glyphs: &Glyphs) -> (&'static str, Role) {
         | EventKind::Trouble(_) => {
             return ("!", Role::Warning);
         }
-        EventKind::Draining { .. } => return ("!", Role::Warning),
+        EventKind::Notified(posted) if posted.tally.is_complete() => return (" ", Role::Text),
+        EventKind::Notified(_) | EventKind::Draining { .. } => return ("!", Role::Warning),
         EventKind::Updated
         | EventKind::Acknowledged { .. }
         | EventKind::Dismissed { .. }

@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use super::outlook::at_risk;
 use super::pen::{Pen, Text, first_that_fits};
-use super::{events, table};
+use super::{events, table, writing};
 use crate::presence::trust::{NAMED_MAX, Outlook};
 use crate::tui::format::cells;
 use crate::tui::keymap::footer;
@@ -31,6 +31,10 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     }
     if let Some(flash) = &model.flash {
         pen.put(&flash.words, Role::Warning);
+        return;
+    }
+    if let Some(line) = writing::posted(model, usize::from(area.width).saturating_sub(2)) {
+        pen.spans(&line);
         return;
     }
     let newest = model.events.newest.filter(|at| model.now.mono < *at + EVENT_SHOWN);

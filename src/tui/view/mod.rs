@@ -27,6 +27,7 @@ mod prompt;
 mod record;
 mod row;
 mod table;
+mod writing;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;

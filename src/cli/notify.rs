@@ -1,0 +1,26 @@
+//! The flags of `notify`. They are no settings: a message is for one occasion.
+
+use clap::Args;
+
+/// The flags of `notify`.
+#[derive(Debug, Clone, Args)]
+pub struct NotifyArgs {
+    /// What to say, up to 1024 bytes
+    #[arg(value_name = "TEXT")]
+    pub text: String,
+    /// The server
+    #[arg(long, value_name = "ADDR[:PORT]")]
+    pub server: String,
+    /// Whom to tell: user=NAME, id=ID, tag=KEY=VALUE or all; tags may be given several times, to narrow it down
+    #[arg(long, value_name = "WHOM", required = true)]
+    pub to: Vec<String>,
+    /// What it is about
+    #[arg(long)]
+    pub title: Option<String>,
+    /// Who says it [default: notify@ and the host name]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Print the counts as JSON
+    #[arg(long)]
+    pub json: bool,
+}

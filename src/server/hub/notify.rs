@@ -1,0 +1,132 @@
+//! Notifications: who may send one, how it goes out, and what its sender is told.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Hub;
+use crate::presence::deliveries::{Deliveries, IN_FLIGHT_MAX};
+use crate::presence::notify::Notification;
+use crate::presence::{ConnNo, EventKind, RowKey};
+use crate::protocol::notify::notification;
+use crate::protocol::{ErrorCode, Notified, NotifyResult, Registration, ServerMessage};
+
+/// How long a sender is asked to wait when too many notifications are on their way.
+const BUSY_RETRY_MS: u64 = 5_000;
+
+/// What the hub knows of notifications. Whoever never sends one costs nothing here.
+#[derive(Debug, Default)]
+pub(super) struct Post {
+    pub(super) deliveries: Deliveries,
+    /// Who may send, and the row of whoever came for nothing else.
+    senders: HashMap<ConnNo, Option<RowKey>>,
+    /// Rows of messengers that are gone.
+    left: Vec<RowKey>,
+}
+
+/// Tells whether a client may send notifications.
+pub(crate) fn may_notify(registration: &Registration) -> bool {
+    registration.version > 0 && registration.wants_notify
+}
+
+impl Hub {
+    /// Takes note that a client may send notifications; `brief` when it came without an identity of its own,
+    /// and so will never be back: a messenger.
+    pub(super) fn admit_sender(&mut self, conn: ConnNo, brief: bool) {
+        let row = self.registry.row_of(conn).map(|(key, _)| key).filter(|_| brief);
+        self.post.senders.insert(conn, row);
+    }
+
+    /// Sends what a client wants to tell others, if it may.
+    pub(super) fn notify_for(&mut self, now: Instant, conn: ConnNo, notification: &Notification) {
+        let Some((_, row)) = self.registry.row_of(conn) else { return };
+        let from = row.label.clone();
+        let refusal = if !self.post.senders.contains_key(&conn) {
+            Some((
+                ErrorCode::Forbidden,
+                "register with want [\"notify\"] to send notifications".to_owned(),
+                None,
+            ))
+        } else if !self.post.deliveries.has_room() {
+            let words =
+                format!("more than {IN_FLIGHT_MAX} notifications are on their way; this one was dropped");
+            Some((ErrorCode::Flood, words, Some(BUSY_RETRY_MS)))
+        } else {
+            None
+        };
+        match refusal {
+            Some((code, words, retry_ms)) => {
+                self.fanout.tell(conn, &ServerMessage::error(code, words, retry_ms));
+            }
+            None => self.post(now, Some(conn), from, notification),
+        }
+    }
+
+    /// Sends what the operator wants to tell.
+    pub(super) fn notify(&mut self, now: Instant, wish: &Notification) {
+        if !self.post.deliveries.has_room() {
+            let words = format!("not sent: more than {IN_FLIGHT_MAX} notifications are on their way");
+            return self.registry.note(now, EventKind::Trouble(words));
+        }
+        match notification(wish.to.clone(), &wish.title, &wish.body) {
+            Ok(clean) => self.post(now, None, self.name.as_str().into(), &clean),
+            Err(error) => self.registry.note(now, EventKind::Trouble(format!("not sent: {error}"))),
+        }
+    }
+
+    /// Hands a notification to everybody it is for. Its sender is never among them, nor is any other messenger.
+    fn post(&mut self, now: Instant, sender: Option<ConnNo>, from: Arc<str>, notification: &Notification) {
+        // A messenger that has just gone is nobody to be counted as offline.
+        self.note_ended();
+        self.forget_messengers();
+        let (here, offline) = self.registry.addressed(&notification.to);
+        let Post { deliveries, senders, .. } = &mut self.post;
+        let message = Notified::new(deliveries.next_number(), &from, notification);
+        let line = ServerMessage::Notify(Box::new(message)).encode().into();
+        let fanout = &self.fanout;
+        let messenger = |conn: &ConnNo| senders.get(conn).is_some_and(Option::is_some);
+        let handed = here
+            .into_iter()
+            .filter(|conn| sender != Some(*conn) && !messenger(conn))
+            .map(|conn| (conn, fanout.hand(conn, &line)));
+        let subject = notification.subject().clone();
+        deliveries.send(now, sender, [from, subject], handed, offline);
+    }
+
+    /// Counts a receipt.
+    pub(super) fn receipt(&mut self, conn: ConnNo, number: u64) {
+        self.post.deliveries.receipt(conn, number);
+    }
+
+    /// Counts whoever has gone.
+    fn note_ended(&mut self) {
+        for conn in self.fanout.take_ended() {
+            self.post.deliveries.gone(conn);
+            self.post.left.extend(self.post.senders.remove(&conn).flatten());
+        }
+    }
+
+    /// Counts whoever has gone, does what is due, and tells senders and screen.
+    pub(super) fn settle_notifications(&mut self, now: Instant) {
+        self.note_ended();
+        let reports = self.post.deliveries.advance(now);
+        for report in reports {
+            let posted = report.posted;
+            if let Some(conn) = report.to {
+                self.fanout.tell(conn, &ServerMessage::NotifyResult(NotifyResult::from(&posted)));
+            }
+            if posted.tally.pending() == 0 {
+                self.registry.note(now, EventKind::Notified(Box::new(posted)));
+            }
+        }
+        self.screen.post(self.post.deliveries.shown());
+    }
+
+    /// Forgets the rows of messengers that are gone: a script that runs every minute is no fleet.
+    pub(super) fn forget_messengers(&mut self) {
+        for row in std::mem::take(&mut self.post.left) {
+            self.registry.discard(row);
+            self.screen.touch();
+        }
+    }
+}
