@@ -4,7 +4,7 @@
 //! `cargo test --profile quick --test hostile -- --ignored --nocapture`
 #![cfg(target_os = "linux")] // Memory is read from /proc.
 #![allow(missing_docs, reason = "a test is documented by its name")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests are test code")]
 
 #[path = "common/process.rs"]
 mod process;

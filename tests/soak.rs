@@ -3,7 +3,7 @@
 //! `SOAK_SECONDS=600 cargo test --profile quick --test soak -- --ignored --nocapture`
 #![cfg(target_os = "linux")] // Memory and descriptors are read from /proc.
 #![allow(missing_docs, reason = "a test is documented by its name")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are test code")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests are test code")]
 
 #[path = "common/process.rs"]
 mod process;
@@ -11,10 +11,11 @@ mod process;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Output;
 use std::thread;
 use std::time::Duration;
 
-use process::{Daemon, Home, Ran};
+use process::{Daemon, Home};
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -68,14 +69,14 @@ impl Site {
         server
     }
 
-    fn swarm(&self, seed: usize) -> thread::JoinHandle<Ran> {
+    fn swarm(&self, seed: usize) -> thread::JoinHandle<Output> {
         let line = format!(
             "swarm {} -n {CLIENTS} --churn {CHURN} --freeze {FROZEN} --duration {}s --seed {seed} --json",
             self.addr,
             ROUND.as_secs()
         );
         let mut command = self.home.command(&line);
-        thread::spawn(move || Ran::of(&mut command))
+        thread::spawn(move || command.output().unwrap())
     }
 
     /// Asks the server over HTTP.
@@ -117,9 +118,9 @@ impl Site {
 }
 
 /// Holds a swarm's report against what it was: nobody was treated wrongly, every frozen one was found.
-fn check(ran: &Ran, restarted: bool) {
-    let report: Value =
-        serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}{}", ran.stdout, ran.stderr));
+fn check(ran: &Output, restarted: bool) {
+    let report: Value = serde_json::from_slice(&ran.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&ran.stderr)));
     let clients = &report["clients"];
     println!("  {clients}");
     assert_eq!(clients["wrongly_timed_out"], 0, "{report}");
