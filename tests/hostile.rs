@@ -4,7 +4,13 @@
 //! `cargo test --profile quick --test hostile -- --ignored --nocapture`
 #![cfg(target_os = "linux")] // Memory is read from /proc.
 #![allow(missing_docs, reason = "a test is documented by its name")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "helpers of tests are test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are test code"
+)]
 
 #[path = "common/process.rs"]
 mod process;
@@ -42,6 +48,7 @@ const GROWTH_BYTES_MAX: u64 = 64 << 20;
 
 /// What came of it.
 #[derive(Debug)]
+#[expect(dead_code, reason = "some of it is there to be printed")]
 struct Outcome {
     /// The good client's slowest pong, and how many it got.
     slowest: Duration,
@@ -201,7 +208,7 @@ fn attack(size: Attack) -> Outcome {
 fn besiege(addr: SocketAddr, size: Attack) -> (usize, usize, u64) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     // Strangers do not run on our processor: here at least they do not come first.
-    let yielding = || drop(rustix::process::nice(19));
+    let yielding = || _ = rustix::process::nice(19);
     let runtime = runtime.worker_threads(2).on_thread_start(yielding).enable_all().build().unwrap();
     runtime.block_on(async {
         let (slow_told, floods_told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
