@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use presence_tui::config::{Environment, Role, Sources, save_settings};
 use presence_tui::presence::Settings;
 use presence_tui::presence::row::Profile;
-use presence_tui::protocol::netsync::{self, DEPTH_MAX, Splitter, VALUE_BYTES_MAX, Value};
+use presence_tui::protocol::netsync::{self, Splitter, VALUE_BYTES_MAX, Value};
 use presence_tui::protocol::sniff::{Verdict, sniff};
 use presence_tui::protocol::websocket::{Frame, Owed, Talk, close_reason, decoded, name_of};
 use presence_tui::protocol::{ClientMessage, ErrorCode, LineCodec, ServerMessage, clean, register};
@@ -104,14 +104,7 @@ pub fn split(data: &[u8]) {
     assert_eq!((&values, ended), (&self::values(stream, step).0, self::values(stream, step).1));
     for value in values {
         assert!(!value.is_empty() && value.len() <= VALUE_BYTES_MAX);
-        let depth = value.iter().filter(|b| matches!(b, b'{' | b'[')).count();
-        let read = netsync::read(&value);
-        assert!(
-            depth <= DEPTH_MAX
-                || serde_json::from_slice::<serde_json::Value>(&value).is_ok()
-                || read == Value::Broken
-        );
-        if let Value::Identify { hostname } = read {
+        if let Value::Identify { hostname } = netsync::read(&value) {
             in_place_of(Some(&hostname));
         }
     }

@@ -78,7 +78,7 @@ pub(super) fn understand(bytes: &[u8]) -> Contents {
     for error in errors {
         let span = error.span().unwrap_or(text.len()..text.len());
         let what = text.get(span.clone()).filter(|_| error.message() == "duplicate key").unwrap_or_default();
-        let message = format!("{} {what}", error.message()).trim_end().to_owned();
+        let message = format!("{} {}", error.message(), shown(what)).trim_end().to_owned();
         contents.problems.push((place(text, span.start), message));
     }
     contents.problems.sort();

@@ -97,12 +97,20 @@ impl Sources {
     /// Resolves again, with the same file as before if there was one.
     ///
     /// # Errors
-    /// Every problem of every source at once; a file that is gone is one.
+    /// Every problem of every source at once; a file that is gone is one, and so is an empty one, which
+    /// is how a file looks to others while it is being written.
     pub fn resolve_again(&self, before: &Config) -> Result<Config, ConfigError> {
         let file = match &before.file {
             Some(path) => Some(self.must_read(path, "")?),
             None => self.find()?,
         };
+        if let Some(Named { path, bytes }) = &file
+            && before.file.is_some()
+            && bytes.trim_ascii().is_empty()
+        {
+            let words = format!("{}: nothing is in it; is it being written?", super::named(path));
+            return Err(ConfigError::one(words));
+        }
         self.layer(file)
     }
 
