@@ -191,6 +191,7 @@ fn view(
         matched: page.matched,
         offset: page.offset,
         rows: page.rows,
+        grouped: page.grouped,
         selected: page.selected,
         alerts: alerts(&state.peers, acked),
         hold: None,
@@ -290,6 +291,7 @@ impl Fleet for Roster<'_> {
             acked: self.acked.contains(&key),
             flapping: false,
             changed: peer.changed,
+            group: None,
         })
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Question};
 use super::record::RecordBook;
 use super::roll::{Roll, names};
 use super::rules::Rules;
@@ -232,7 +232,12 @@ impl Hub {
                 self.screen.touch();
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
-            ToHub::Ask(question) => self.ledger.answer(now, *question, &self.registry, self.handle.rules()),
+            ToHub::Ask(question) => {
+                if matches!(*question, Question::Rows(..)) {
+                    self.registry.watch();
+                }
+                self.ledger.answer(now, *question, &self.registry, self.handle.rules());
+            }
         }
     }
 

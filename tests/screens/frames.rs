@@ -43,7 +43,7 @@ pub(super) fn text(buf: &Buffer) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn check(name: &str, model: &Model) {
+pub(super) fn check(name: &str, model: &Model) {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tui_input::Input;
 
 use super::Now;
-use crate::presence::view::{RowView, Sort, View};
+use crate::presence::view::{Grouping, RowView, Sort, View};
 use crate::presence::{RowKey, Settings, State};
 use crate::tui::columns::Column;
 
@@ -36,6 +36,10 @@ pub struct Table {
     pub filter: String,
     /// Only rows in these states; empty for all.
     pub states: Vec<State>,
+    /// By what rows are grouped, if they are.
+    pub group: Option<Grouping>,
+    /// The groups whose members are hidden.
+    pub folded: Vec<RowKey>,
     /// The columns, in order, and whether each is shown.
     pub columns: Vec<(Column, bool)>,
     /// When the selection was last moved.
