@@ -32,7 +32,8 @@ impl Agenda {
     }
 
     /// Notes when a connection must be looked at, whatever it was before.
-    pub(super) fn set(&mut self, conn: ConnNo, live: &mut Live, at: Instant) {
+    pub(super) fn set(&mut self, now: Instant, conn: ConnNo, live: &mut Live, at: Instant) {
+        self.nanos(now);
         live.look_at = self.nanos(at);
         self.heap.push(Reverse((live.look_at, conn)));
     }

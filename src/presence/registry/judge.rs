@@ -70,7 +70,7 @@ impl Registry {
             let turns = expired || (overdue && live.late_since.is_none());
             if turns && unread(conn) {
                 self.record.spared += u64::from(expired && live.spared());
-                self.agenda.set(conn, live, now + SECOND_LOOK);
+                self.agenda.set(now, conn, live, now + SECOND_LOOK);
                 continue;
             }
             if expired {
@@ -89,7 +89,7 @@ impl Registry {
                 verdict.probes.push(conn);
             }
             let next = live.next_look(now, settings);
-            self.agenda.set(conn, live, next);
+            self.agenda.set(now, conn, live, next);
         }
         for (conn, state) in flips {
             self.flip(now, conn, state);
@@ -112,7 +112,7 @@ impl Registry {
     pub(super) fn look_again(&mut self, now: Instant, conn: ConnNo) {
         if let Some(live) = self.live.get_mut(&conn) {
             let at = live.next_look(now, self.settings);
-            self.agenda.set(conn, live, at);
+            self.agenda.set(now, conn, live, at);
         }
     }
 
