@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use presence_tui::presence::registry::{Limits, Newcomer};
-use presence_tui::presence::view::{Sort, Window};
-use presence_tui::presence::viewer::Viewer;
 use presence_tui::presence::{Claim, ConnNo, Dialect, Identity, Profile, Pulse, Registry, Settings};
 use presence_tui::protocol::message::Pong;
 use presence_tui::protocol::{ClientMessage, LINE_BYTES_MAX, LineCodec, Parted, ServerMessage};
@@ -24,8 +22,6 @@ const MANY: u64 = 100_000;
 const VERY_MANY: u64 = 1_000_000;
 /// How many run out at once.
 const EXPIRING: u64 = 10_000;
-/// How many rows a screen shows.
-const HEIGHT: usize = 40;
 
 const INTERVAL: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -164,49 +160,6 @@ fn sweeps(c: &mut Criterion) {
     group.finish();
 }
 
-fn views(c: &mut Criterion) {
-    let start = now();
-    let (registry, _) = crowd(MANY, start);
-    let plain = Window { height: HEIGHT, events: 20, ..Window::default() };
-    let mut group = c.benchmark_group("view of 100,000");
-    group.sample_size(20);
-    for (name, window) in [
-        ("in the default order", plain.clone()),
-        ("by name", Window { sort: Sort::Name, ..plain.clone() }),
-        ("by address", Window { sort: Sort::Address, ..plain.clone() }),
-        ("filtered", Window { filter: "client-00999".to_owned(), ..plain.clone() }),
-    ] {
-        group.bench_function(name, |b| {
-            b.iter_batched(
-                || {
-                    let mut viewer = Viewer::default();
-                    viewer.show(window.clone());
-                    viewer
-                },
-                |mut viewer| viewer.look(start, &registry),
-                BatchSize::SmallInput,
-            );
-        });
-    }
-    let mut viewer = Viewer::default();
-    viewer.show(plain.clone());
-    viewer.look(start, &registry);
-    let rows = usize::try_from(MANY).unwrap();
-    group.bench_function("the last page, order kept", |b| {
-        viewer.show(Window { offset: rows - HEIGHT, hold_order: true, ..plain.clone() });
-        b.iter(|| viewer.look(black_box(start), &registry));
-    });
-    group.bench_function("all pages, order kept", |b| {
-        b.iter(|| {
-            for offset in (0..rows).step_by(HEIGHT) {
-                viewer.show(Window { offset, hold_order: true, ..plain.clone() });
-                black_box(viewer.look(start, &registry));
-            }
-        });
-    });
-    group.finish();
-}
-
 fn rosters(c: &mut Criterion) {
     let start = now();
     let (registry, _) = crowd(EXPIRING, start);
@@ -242,6 +195,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = benches;
     config = settings();
-    targets = wire, registry, sweeps, views, rosters
+    targets = wire, registry, sweeps, rosters
 }
 criterion_main!(benches);

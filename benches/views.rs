@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use presence_tui::presence::registry::{Limits, Newcomer};
-use presence_tui::presence::view::{Sort, Window};
+use presence_tui::presence::view::{Grouping, Sort, Window};
 use presence_tui::presence::viewer::Viewer;
 use presence_tui::presence::{Claim, Dialect, Identity, Profile, Pulse, Registry, Settings};
 
@@ -37,7 +37,7 @@ fn newcomer(number: u64, now: Instant) -> Newcomer {
     let [a, b, c, d, ..] = shuffled(number).to_be_bytes();
     let profile = Profile {
         name: Some(format!("worker-{:08x}-{}", shuffled(number) >> 32, number % 10).into()),
-        user: (number % 4 == 0).then(|| format!("user-{}", number % 1_000).into()),
+        user: number.is_multiple_of(4).then(|| format!("user-{}", number % 1_000).into()),
         ..Profile::default()
     };
     Newcomer {
@@ -118,6 +118,12 @@ fn views(n: u64, registry: &Registry, start: Instant) -> Viewer {
         let window = Window { sort, filter: filter.to_owned(), offset: rows, ..plain.clone() };
         look(&format!("{filter:?} by {sort:?}, end"), &mut viewer, registry, start, &window);
     }
+    for (what, sort) in
+        [("by State in groups, end", Sort::State), ("by LastPing in groups, end", Sort::LastPing)]
+    {
+        let window = Window { sort, group: Some(Grouping::User), offset: rows, ..plain.clone() };
+        look(what, &mut viewer, registry, start, &window);
+    }
     let mut times = Vec::new();
     viewer.show(plain.clone());
     let at = start + Duration::from_secs(90);
@@ -147,13 +153,14 @@ fn measure(n: u64) {
             registry.take_events().len()
         });
         times.0.push(joins.0);
+        viewer.forget_order();
         times.1.push(timed(|| viewer.look(at, &registry)).0);
     }
     line("1,000 join", times.0);
     line("the look after 1,000 joined", times.1);
     // Everybody is heard every 45 s, for three minutes.
     let (mut each, mut looked) = (Vec::new(), 0_u64);
-    let from = start + Duration::from_secs(60);
+    let from = start + Duration::from_mins(1);
     for second in 0..180_u64 {
         let at = from + Duration::from_secs(second);
         for pulse in pulses.iter().skip(usize::try_from(second % 45).unwrap()).step_by(45) {
@@ -167,7 +174,7 @@ fn measure(n: u64) {
     let total: Duration = each.iter().sum();
     println!("{:36} {:9.3} ms a second", "judging, all in all", total.as_secs_f64() * 1_000.0 / 180.0);
     line("a sweep a second", each);
-    let at = from + Duration::from_secs(180);
+    let at = from + Duration::from_mins(3);
     line(
         "a sweep with nothing to decide",
         (0..RUNS).map(|_| timed(|| registry.sweep(at, |_| false)).0).collect(),

@@ -73,6 +73,7 @@ impl Toy {
             acked: false,
             flapping: false,
             changed: now,
+            group: None,
         });
         let window = Window { height: 100, events: 10, ..Window::default() };
         let rows = rows.collect();
@@ -217,6 +218,7 @@ impl Toy {
             matched,
             offset,
             rows,
+            grouped: None,
             selected,
             alerts: self.alerts(),
             hold: self.hold(counts.live()),

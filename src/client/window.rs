@@ -224,6 +224,7 @@ fn view(
         matched: page.matched,
         offset: page.offset,
         rows: page.rows,
+        grouped: page.grouped,
         selected: page.selected,
         alerts: alerts(&state.peers, acked),
         hold: None,
@@ -325,6 +326,7 @@ impl Fleet for Roster<'_> {
             acked: self.acked.contains(&key),
             flapping: false,
             changed: peer.changed,
+            group: None,
         })
     }
 }

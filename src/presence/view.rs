@@ -61,6 +61,35 @@ impl Sort {
     }
 }
 
+/// By what rows are grouped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Grouping {
+    /// By the person they belong to.
+    User,
+    /// By the value of the tag with this key.
+    Tag(Arc<str>),
+}
+
+/// What a line of the table says of a group, beside what it has in common with a client's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// How many of its members that pass the filter are in each state.
+    pub counts: Counts,
+    /// The state of those that need somebody's eye most.
+    pub worst: State,
+    /// Whether its members are shown beneath it.
+    pub open: bool,
+}
+
+/// How the rows of an answer are grouped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouped {
+    /// By what.
+    pub by: Grouping,
+    /// The tags that most rows have, at most five: by what else they may be grouped.
+    pub tags: Vec<Arc<str>>,
+}
+
 /// Which rows a screen shows, and in which order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Window {
@@ -76,6 +105,10 @@ pub struct Window {
     pub states: Vec<State>,
     /// Only rows of exactly this user.
     pub user: Option<String>,
+    /// Show a line for each group, and its members beneath it.
+    pub group: Option<Grouping>,
+    /// The groups whose members are not shown.
+    pub folded: Vec<RowKey>,
     /// How many rows to skip.
     pub offset: usize,
     /// How many rows fit.
@@ -111,12 +144,14 @@ pub struct View {
     pub rev: Revision,
     /// How far these settings have come.
     pub rollout: Rollout,
-    /// How many rows pass the filter.
+    /// How many rows pass the filter; where they are grouped, how many lines there are.
     pub matched: usize,
     /// How many rows were skipped; less than asked for when there are not that many.
     pub offset: usize,
     /// The rows of the window, in order.
     pub rows: Vec<RowView>,
+    /// How the rows are grouped, if they are.
+    pub grouped: Option<Grouped>,
     /// The selected row, if it still exists.
     pub selected: Option<Selected>,
     /// Departures nobody has acknowledged.
@@ -151,7 +186,7 @@ impl View {
             && (&self.posted, &self.reach) == (&other.posted, &other.reach)
             && newest(self) == newest(other)
             && self.alerts == other.alerts
-            && self.selected == other.selected
+            && (&self.selected, &self.grouped) == (&other.selected, &other.grouped)
             && self.rows == other.rows
     }
 }
@@ -272,6 +307,9 @@ pub struct RowView {
     pub flapping: bool,
     /// When its state last changed, for the short pulse on the screen.
     pub changed: Instant,
+    /// Set on the line of a group, which is no client; then only key, state, label and the last sign of life say
+    /// anything. The state is that of the best member.
+    pub group: Option<Box<Group>>,
 }
 
 /// A notification as it is shown to whom it was sent; every text is clean.

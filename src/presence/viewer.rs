@@ -1,18 +1,22 @@
 //! Answers a window: which rows, in which order.
 
+mod groups;
 mod index;
 mod order;
+mod rank;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use groups::{Groups, Line, Sorter, common_tags};
 use index::{Entry, Index};
 use order::{Order, Rank};
+use rank::rank;
 
 use super::row::{ConnNo, Counts, RowKey, State, Tag};
-use super::view::{RowView, Selected, Sort, Window};
+use super::view::{Grouped, RowView, Selected, Sort, Window};
 
 /// A fresh order is made at most this often: rows that jump about cannot be read.
 const RESORT_PERIOD: Duration = Duration::from_secs(1);
@@ -91,6 +95,8 @@ pub struct Page {
     pub offset: usize,
     /// The rows, in order.
     pub rows: Vec<RowView>,
+    /// How they are grouped, if they are.
+    pub grouped: Option<Grouped>,
     /// The selected row, wherever it is.
     pub selected: Option<Selected>,
 }
@@ -105,6 +111,8 @@ pub struct Viewer {
     window: Window,
     index: Index,
     order: Order,
+    groups: Option<Groups>,
+    grouped: Option<Grouped>,
     /// Rows that came since the order was made, where there is room to show them.
     late_comers: Vec<RowKey>,
     /// Where the selected row is in this order, once somebody has asked.
@@ -123,11 +131,17 @@ impl Viewer {
     pub fn show(&mut self, window: Window) {
         let same_rows = (self.window.sort, self.window.reversed) == (window.sort, window.reversed)
             && self.window.filter == window.filter
-            && (&self.window.states, &self.window.user) == (&window.states, &window.user);
+            && (&self.window.states, &self.window.user) == (&window.states, &window.user)
+            && self.window.group == window.group;
         if !same_rows {
             self.ordered_at = None;
         }
         self.window = window;
+    }
+
+    /// Makes the order anew with the next look.
+    pub fn forget_order(&mut self) {
+        self.ordered_at = None;
     }
 
     /// Returns the rows of the window as they are at `now`.
@@ -142,17 +156,51 @@ impl Viewer {
         };
         if due {
             self.reorder(now, fleet);
-        } else if self.order.len() < height && self.shows_all() {
+        } else if self.order.len() < height && self.shows_all() && self.groups.is_none() {
             self.append(fleet);
         }
-        let matched = self.order.len() + self.late_comers.len();
+        if let Some(groups) = &mut self.groups
+            && !groups.is_laid_out(&self.window.folded)
+        {
+            groups.lay_out(&self.window.folded);
+        }
+        let matched = self.groups.as_ref().map_or(self.order.len() + self.late_comers.len(), Groups::lines);
         let offset = self.window.offset.min(matched.saturating_sub(height));
-        let rows = self.keys(offset, height).into_iter().filter_map(|key| fleet.row(now, key)).collect();
+        let rows = self.rows(now, fleet, offset);
         let selected = selected.and_then(|key| {
+            if let Some(groups) = &self.groups
+                && let Some(number) = groups.find(key)
+            {
+                return Some(Selected { position: groups.line(number), row: groups.row(now, number)? });
+            }
             let position = self.position(key);
             Some(Selected { position, row: fleet.row(now, key)? })
         });
-        Page { matched, offset, rows, selected }
+        Page { matched, offset, rows, grouped: self.grouped.clone(), selected }
+    }
+
+    /// Returns the lines from `offset` on, as many as fit.
+    fn rows(&mut self, now: Instant, fleet: &dyn Fleet, offset: usize) -> Vec<RowView> {
+        let height = self.window.height;
+        let Some(groups) = &self.groups else {
+            return self.keys(offset, height).into_iter().filter_map(|key| fleet.row(now, key)).collect();
+        };
+        let lines: Vec<Line> = groups.range(offset..offset.saturating_add(height)).collect();
+        let member = |line: &Line| if let Line::Member(place) = line { Some(*place) } else { None };
+        let mut rows = Vec::with_capacity(lines.len());
+        for stretch in lines.chunk_by(|a, b| member(a).is_some() && member(b).is_some()) {
+            match stretch.first() {
+                Some(Line::Member(from)) => {
+                    let keys = self.keys(*from, stretch.len());
+                    rows.extend(keys.into_iter().filter_map(|key| fleet.row(now, key)));
+                }
+                Some(Line::Group(number)) => {
+                    rows.extend(self.groups.as_ref().and_then(|groups| groups.row(now, *number)));
+                }
+                None => {}
+            }
+        }
+        rows
     }
 
     /// Returns how many rows pass a filter without text.
@@ -203,13 +251,21 @@ impl Viewer {
         if let Some((known, place)) = self.place
             && known == key
         {
-            return place;
+            return self.line(place);
         }
         let rank = self.index.get(key).and_then(|entry| self.order.rank_of(entry.place));
         let place = rank.map(|rank| self.order.position(rank));
         let place = place.map(|at| if self.window.reversed { self.order.len() - 1 - at } else { at });
         self.place = Some((key, place));
-        place
+        self.line(place)
+    }
+
+    /// Returns the line of the row at a place of the order.
+    fn line(&self, place: Option<usize>) -> Option<usize> {
+        match &self.groups {
+            Some(groups) => groups.line_of(place?),
+            None => place,
+        }
     }
 
     /// Puts newcomers below the others until the next order: where there is room, nobody need wait to be seen.
@@ -226,31 +282,61 @@ impl Viewer {
     fn reorder(&mut self, now: Instant, fleet: &dyn Fleet) {
         let needle = self.window.filter.to_lowercase();
         self.index.refresh(fleet, !needle.is_empty());
-        let sort = self.window.sort;
+        let Window { sort, reversed, group, .. } = &self.window;
+        let (sort, reversed) = (*sort, *reversed);
         let mut ranks = self.order.take();
-        let walks = self.walks(fleet.counts());
-        let passes = |entry: &Entry| {
-            self.admits(entry.state, entry.user.as_ref()) && (needle.is_empty() || entry.contains(&needle))
-        };
-        for entry in self.index.entries() {
-            if (walks && entry.conn.is_some()) || !passes(entry) {
-                continue;
+        let mut sorter = group.as_ref().map(Sorter::new);
+        // A group shows the newest sign of life of its members.
+        let walks = sorter.is_some() || self.walks(fleet.counts());
+        let mut take = |entry, beat: Option<Beat>| {
+            if let Some(rank) = self.admit(now, &needle, entry, beat, &mut sorter) {
+                ranks.push(rank);
             }
+        };
+        for entry in self.index.entries().filter(|entry| !walks || entry.conn.is_none()) {
             let asks = sort == Sort::State && entry.state == State::Late;
-            let beat = entry.conn.filter(|_| asks).and_then(|conn| fleet.beat(conn));
-            ranks.push(rank(sort, now, entry, beat));
+            take(entry, entry.conn.filter(|_| asks).and_then(|conn| fleet.beat(conn)));
         }
         if walks {
-            self.index.walk(fleet, |entry, beat| {
-                if passes(entry) {
-                    ranks.push(rank(sort, now, entry, Some(beat)));
-                }
-            });
+            self.index.walk(fleet, |entry, beat| take(entry, Some(beat)));
         }
+        let groups = sorter.map(|sorter| sorter.finish(&mut ranks, sort == Sort::Name, reversed));
+        let grouped = group.clone().map(|by| Grouped { by, tags: common_tags(self.index.entries()) });
         self.order.put(ranks);
+        (self.groups, self.grouped) = (groups, grouped);
+        if let Some(groups) = &mut self.groups {
+            groups.lay_out(&self.window.folded);
+        }
         self.late_comers.clear();
         self.place = None;
         self.ordered_at = Some(now);
+    }
+
+    /// Returns the rank of a row that passes the filter; its group counts it even where its state is not shown.
+    fn admit<'a>(
+        &self,
+        now: Instant,
+        needle: &str,
+        entry: &'a Entry,
+        beat: Option<Beat>,
+        sorter: &mut Option<Sorter<'a>>,
+    ) -> Option<Rank> {
+        let Window { states, user, .. } = &self.window;
+        if user.is_some() && user.as_deref() != entry.user.as_deref()
+            || !(needle.is_empty() || entry.contains(needle))
+        {
+            return None;
+        }
+        let last_seen = beat.map(|beat| beat.last_seen).or(entry.last_seen);
+        let group = sorter.as_mut().map_or(0, |sorter| sorter.count(entry, last_seen));
+        if !states.is_empty() && !states.contains(&entry.state) {
+            return None;
+        }
+        let rank = Rank { group, ..rank(self.window.sort, now, entry, beat) };
+        if let Some(sorter) = sorter {
+            sorter.admit(rank);
+        }
+        Some(rank)
     }
 
     /// Tells whether the order depends on the beats of many.
@@ -263,52 +349,12 @@ impl Viewer {
     }
 }
 
-/// Returns what a row is ordered by: two numbers, a third for ports, then its place by name.
-fn rank(sort: Sort, now: Instant, row: &Entry, beat: Option<Beat>) -> Rank {
-    let age = |at: Option<Instant>| at.map_or(u64::MAX, |at| micros(now.saturating_duration_since(at)));
-    let left = || beat.map_or(u64::MAX, |beat| micros(beat.deadline.saturating_duration_since(now)));
-    let (major, minor, third) = match sort {
-        Sort::State => match row.state {
-            State::TimedOut if !row.acked => (0, age(row.gone_at), 0),
-            State::TimedOut => (1, age(row.gone_at), 0),
-            State::Late => (2, left(), 0),
-            State::Online => (3, 0, 0),
-            State::Left => (4, age(row.gone_at), 0),
-            State::Offline => (5, 0, 0),
-        },
-        Sort::Name => (0, 0, 0),
-        Sort::Address => address(row.peer),
-        Sort::LastPing => (age(beat.map(|beat| beat.last_seen).or(row.last_seen)), 0, 0),
-        Sort::TimesOut => (left(), 0, 0),
-        Sort::Rtt => (beat.and_then(|beat| beat.rtt).map_or(u64::MAX, micros), 0, 0),
-        Sort::Up => (u64::MAX - row.up_since.map_or(0, |at| age(Some(at))), 0, 0),
-    };
-    Rank { major, minor, third, place: row.place }
-}
-
-/// Turns an address into numbers that order as addresses do: IPv4, then IPv6, then none.
-fn address(peer: Option<SocketAddr>) -> (u64, u64, u32) {
-    match peer {
-        Some(SocketAddr::V4(v4)) => (0, v4.ip().to_bits().into(), v4.port().into()),
-        Some(SocketAddr::V6(v6)) => {
-            let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-            let bits = v6.ip().to_bits();
-            (half(bits >> 64).saturating_add(1), half(bits), v6.port().into())
-        }
-        None => (u64::MAX, u64::MAX, 0),
-    }
-}
-
 /// Tells whether a window shows a row; `needle` is its filter in lower case.
 pub(super) fn passes(window: &Window, needle: &str, row: &Glance<'_>) -> bool {
     let Window { states, user, .. } = window;
     (user.is_none() || user.as_deref() == row.user.map(|user| &**user))
         && (states.is_empty() || states.contains(&row.state))
         && (needle.is_empty() || index::words(row).contains(needle))
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

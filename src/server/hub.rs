@@ -13,7 +13,7 @@ use super::answers;
 use super::fanout::{Audience, Fanout};
 use super::flood;
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Question};
 use super::record::RecordBook;
 use super::roll::{KnownList, Roll, names};
 use super::rules::Rules;
@@ -255,7 +255,12 @@ impl Hub {
                 self.screen.touch();
             }
             ToHub::Note(kind) => self.registry.note(now, kind),
-            ToHub::Ask(question) => self.ledger.answer(now, *question, &self.registry, self.handle.rules()),
+            ToHub::Ask(question) => {
+                if matches!(*question, Question::Rows(..)) {
+                    self.registry.watch();
+                }
+                self.ledger.answer(now, *question, &self.registry, self.handle.rules());
+            }
         }
     }
 

@@ -15,12 +15,14 @@ use crate::presence::lateness::Lateness;
 use crate::presence::registry::Registry;
 use crate::presence::view::{View, Window};
 use crate::presence::viewer::{Fleet, Viewer};
-use crate::presence::{Departure, Dialect, Event, EventKind, Reason, RowKey, State};
+use crate::presence::{Departure, Dialect, Event, EventKind, Reason, RowKey};
 
 /// How many departures are remembered.
 const DEPARTED_MAX: usize = 10_000;
 /// How old the answer to a question about the whole fleet may be: counting a large one takes milliseconds.
 const FACTS_KEPT: Duration = Duration::from_millis(250);
+/// How long an index of the rows is kept for the next question about them.
+const INDEX_KEPT: Duration = Duration::from_mins(1);
 /// How many platforms are told apart; a hostile fleet could name one for each client.
 const PLATFORMS_MAX: usize = 64;
 /// What the platforms beyond that are counted under, and those of clients that named none.
@@ -143,6 +145,8 @@ pub(crate) struct Ledger {
     judged: Option<Instant>,
     cleaned: Option<Instant>,
     facts: Option<(Instant, Arc<Facts>)>,
+    /// When rows were last asked for, and what need not be looked up again should more be.
+    asked: Option<(Instant, Viewer)>,
 }
 
 impl Ledger {
@@ -204,6 +208,7 @@ impl Ledger {
     /// Notes that silences were judged, and how many departed rows were forgotten with that.
     pub(crate) fn swept(&mut self, now: Instant, forgotten: usize) {
         self.judged = Some(now);
+        self.asked.take_if(|(at, _)| now.saturating_duration_since(*at) > INDEX_KEPT);
         if forgotten > 0 {
             self.totals.cleaned += forgotten as u64;
             self.cleaned = Some(now);
@@ -217,7 +222,9 @@ impl Ledger {
                 let _ = reply.send(self.facts(now, registry, rules));
             }
             Question::Rows(window, reply) => {
-                let _ = reply.send(look(now, *window, registry, rules));
+                let (_, viewer) = self.asked.get_or_insert_with(|| (now, Viewer::default()));
+                let _ = reply.send(look(now, *window, registry, rules, viewer));
+                self.asked = self.asked.take().map(|(_, viewer)| (now, viewer));
             }
             Question::Departed(shelf, reply) => {
                 let _ = reply.send(self.departures(&shelf));
@@ -269,10 +276,10 @@ impl Ledger {
         let live = u32::try_from(registry.counts().live()).unwrap_or(u32::MAX).max(1);
         let traffic = &rules.traffic;
         let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
-        // A window of no height, onto the rarest state: everything but rows, and nothing to be put in order.
-        let nobody = Window { states: vec![State::Offline], ..Window::default() };
+        // A window of no height: everything but rows, and nothing to be put in order.
+        let nobody = Window::default();
         Facts {
-            view: look(now, nobody, registry, rules),
+            view: look(now, nobody, registry, rules, &mut Viewer::default()),
             uptime: traffic.uptime(now),
             platforms: most_common(platforms),
             dialects,
@@ -289,11 +296,12 @@ impl Ledger {
     }
 }
 
-/// Answers a window by itself, as for a screen that is looked at once.
-fn look(now: Instant, window: Window, registry: &Registry, rules: &Rules) -> View {
-    let mut viewer = Viewer::default();
+/// Answers a window without events.
+fn look(now: Instant, window: Window, registry: &Registry, rules: &Rules, viewer: &mut Viewer) -> View {
+    // What was in order for the last question is of no use to this one.
+    viewer.forget_order();
     viewer.show(window);
-    screen::view(now, registry, rules, &mut viewer, &VecDeque::new())
+    screen::view(now, registry, rules, viewer, &VecDeque::new())
 }
 
 fn most_common(platforms: BTreeMap<Arc<str>, usize>) -> Vec<(Arc<str>, usize)> {

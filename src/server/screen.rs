@@ -144,6 +144,7 @@ pub(super) fn view(
         matched: page.matched,
         offset: page.offset,
         rows: page.rows,
+        grouped: page.grouped,
         selected: page.selected,
         alerts: registry.alerts(),
         hold: registry.hold(),

@@ -30,6 +30,9 @@ pub enum Action {
     Problems,
     Only(State),
     AllStates,
+    Group,
+    Fold,
+    Unfold,
     SortNext,
     SortReverse,
     SortLeft,
@@ -196,7 +199,7 @@ pub const TABLE: &[Binding] = &[
     key(&[Char('N')], A::PrevProblem, Both, S::Move, "previous problem client"),
     key(&[Key::Tab], A::NextPane, Both, S::Move, "next panel"),
     key(&[Key::BackTab], A::PrevPane, Both, S::Move, "previous panel"),
-    key(&[Key::Enter], A::Details, Both, S::Show, "details of the selected client")
+    key(&[Key::Enter], A::Details, Both, S::Show, "details of the selected client; folds a group")
         .hint(8, 5, "enter", "details", "details"),
     key(&[Char('/')], A::Filter, Serve, S::Show, "filter by name, id, address, user or tag")
         .hint(1, 1, "/", "filter", "filter"),
@@ -216,6 +219,9 @@ pub const TABLE: &[Binding] = &[
     key(&[Char('4')], A::Only(State::Left), Both, S::Show, "only left"),
     key(&[Char('5')], A::Only(State::Offline), Both, S::Show, "only offline"),
     key(&[Char('0')], A::AllStates, Both, S::Show, "all states"),
+    key(&[Char('v')], A::Group, Both, S::Show, "group by user, then by each common tag, and back"),
+    key(&[Key::Left], A::Fold, Both, S::Show, "fold the group of the selected line"),
+    key(&[Key::Right], A::Unfold, Both, S::Show, "unfold the selected group"),
     key(&[Char('s')], A::SortNext, Serve, S::Show, "sort by the next column").hint(2, 6, "s", "sort", "sort"),
     key(&[Char('s')], A::SortNext, Join, S::Show, "sort by the next column"),
     key(&[Char('S')], A::SortReverse, Both, S::Show, "sort the other way round"),

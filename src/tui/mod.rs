@@ -307,6 +307,7 @@ mod tests {
             matched: 0,
             offset: 0,
             rows: Vec::new(),
+            grouped: None,
             selected: None,
             alerts: crate::presence::view::Alerts::default(),
             hold: None,

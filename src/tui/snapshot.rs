@@ -71,7 +71,7 @@ pub fn file(view: &View, now: Now) -> String {
         "interval_s": view.settings.interval().as_secs_f64(),
         "timeout_s": view.settings.timeout().as_secs_f64(),
         "rev": view.rev.0,
-        "rows": view.rows.iter().map(|one| row(one, now)).collect::<Vec<_>>(),
+        "rows": view.rows.iter().filter(|row| row.group.is_none()).map(|one| row(one, now)).collect::<Vec<_>>(),
     });
     format!("{whole:#}\n")
 }

@@ -204,6 +204,8 @@ pub struct Glyphs {
     pub up: &'static str,
     /// More rows below.
     pub more: &'static str,
+    /// Before a group whose members are shown, and before one whose members are not.
+    pub folds: [&'static str; 2],
     /// Something was cut.
     pub ellipsis: &'static str,
     /// No value.
@@ -247,6 +249,7 @@ pub const UNICODE: Glyphs = Glyphs {
     down: "↓",
     up: "↑",
     more: "▼",
+    folds: ["▾", "▸"],
     ellipsis: "…",
     none: "—",
     to: "→",
@@ -274,6 +277,7 @@ pub const ASCII: Glyphs = Glyphs {
     down: "v",
     up: "^",
     more: "v",
+    folds: ["-", "+"],
     ellipsis: "~",
     none: "-",
     to: "->",

@@ -32,7 +32,7 @@ pub fn pace(model: &Model) -> Pace {
         return Pace::Minute;
     }
     let rows = model.visible().iter();
-    let details = model.selected_row().filter(|_| model.details);
+    let details = model.selected_client().filter(|_| model.details);
     let table = match model.stale_since() {
         None => rows.chain(details).map(|row| row_pace(model, row)).min().unwrap_or(Pace::Minute),
         Some(_) => Pace::Minute,
@@ -99,7 +99,7 @@ pub fn frame_at(model: &Model) -> Option<Instant> {
     if model.paused.is_none() {
         for row in model.visible() {
             let settles = row.changed + PULSE;
-            if settles > drawn.mono {
+            if settles > drawn.mono && row.group.is_none() {
                 next = next.min(settles);
             }
         }

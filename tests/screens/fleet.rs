@@ -147,6 +147,7 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
         acked: sketch.name == "edge-lon-3",
         flapping: false,
         changed: gone.map_or(ago(if sketch.state == State::Late { 0.7 } else { 700.0 }), |(at, _)| at),
+        group: None,
     }
 }
 
@@ -224,6 +225,7 @@ pub(super) fn view_of(rows: Vec<RowView>) -> View {
         offset: 0,
         events: events(&rows),
         rows,
+        grouped: None,
         selected: None,
         alerts: Alerts { unacked, newest, mass: None },
         hold: None,
@@ -392,10 +394,11 @@ pub(super) fn join(uplink: Uplink, peers: View, size: (u16, u16), look: Look) ->
 pub(super) fn press(model: &mut Model, keys: &str) -> Vec<Effect> {
     use presence_tui::tui::keymap::Key;
     let named = [Key::Enter, Key::Esc, Key::Tab, Key::BackTab, Key::Up, Key::Down, Key::Home, Key::End];
+    let sideways = [Key::Left, Key::Right];
     let others = [Key::PageUp, Key::PageDown, Key::Backspace, Key::Delete, Key::Char(' '), Key::F(1)];
     let mut effects = Vec::new();
     for name in keys.split_whitespace() {
-        let known = named.into_iter().chain(others).find(|key| key.to_string() == name);
+        let known = named.into_iter().chain(others).chain(sideways).find(|key| key.to_string() == name);
         let ctrl = name.strip_prefix("ctrl-").and_then(|rest| rest.chars().next()).map(Key::Ctrl);
         let one = (name.chars().count() == 1).then(|| name.chars().next().map(Key::Char)).flatten();
         let key = known.or(ctrl).or(one).unwrap();

@@ -11,6 +11,7 @@ mod asking;
 mod drawing;
 mod fleet;
 mod frames;
+mod groups;
 mod keys;
 mod open;
 mod picture;

@@ -412,6 +412,18 @@ fn a_shorter_timeout_holds_for_a_client_once_it_says_that_it_follows() {
 }
 
 #[test]
+fn who_must_be_looked_at_before_all_others_is() {
+    let mut lab = Lab::new();
+    lab.registry.join(lab.at(0), &lab.newcomer(0, 1)).unwrap();
+    lab.registry.set_settings(lab.at(1_000), Settings::new(secs(2), secs(5)).unwrap(), Origin::Key);
+    assert_eq!(lab.sweep(1_000).next, Some(lab.at(15_000)), "it goes by what it was told");
+    let hasty = lab.registry.join(lab.at(2_000), &lab.newcomer(2_000, 2)).unwrap().conn;
+    assert_eq!(lab.sweep(2_000).next, Some(lab.at(5_000)), "a newcomer goes by what is in force");
+    assert_eq!(lab.sweep(5_000).next, Some(lab.at(7_000)));
+    assert_eq!(lab.sweep(7_000).convicted, [hasty]);
+}
+
+#[test]
 fn a_longer_timeout_holds_for_everybody_at_once() {
     for version in [0, 1] {
         let mut lab = Lab::new();

@@ -60,7 +60,7 @@ impl Entry {
             || self.conn != glance.conn;
         let text = if other_words { self.text.as_ref().map(|_| words(glance)) } else { self.text.take() };
         let place = self.place;
-        *self = Self { text, place, ..Self::new(glance, false) };
+        *self = Self { place, text, ..Self::new(glance, false) };
         true
     }
 
@@ -256,7 +256,7 @@ impl Index {
     }
 
     /// Shows everybody who is here with the latest beat.
-    pub(super) fn walk(&self, fleet: &dyn Fleet, mut visit: impl FnMut(&Entry, Beat)) {
+    pub(super) fn walk<'a>(&'a self, fleet: &dyn Fleet, mut visit: impl FnMut(&'a Entry, Beat)) {
         let mut known = self.by_conn.iter().peekable();
         fleet.beats(&mut |beat| {
             while known.next_if(|(conn, _)| *conn < beat.conn).is_some() {}

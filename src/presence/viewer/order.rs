@@ -8,6 +8,8 @@ const AHEAD: usize = 256;
 /// What a row is ordered by: numbers alone, so that a comparison touches no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
+    /// The place of its group; 0 where there are none.
+    pub(super) group: u32,
     pub(super) major: u64,
     pub(super) minor: u64,
     pub(super) third: u32,
@@ -127,8 +129,9 @@ mod tests {
             usize::try_from(seed >> 33).unwrap() % below
         };
         for rows in [0, 1, 2, 40, 1_000, 3_000] {
-            let ranks: Vec<Rank> =
-                (0..rows).map(|place| Rank { major: random(50) as u64, minor: 0, third: 0, place }).collect();
+            let ranks: Vec<Rank> = (0..rows)
+                .map(|place| Rank { group: 0, major: random(50) as u64, minor: 0, third: 0, place })
+                .collect();
             let mut sorted = ranks.clone();
             sorted.sort_unstable();
             let rows = rows as usize;

@@ -136,6 +136,8 @@ impl Model {
                 reversed: false,
                 filter: String::new(),
                 states: Vec::new(),
+                group: None,
+                folded: Vec::new(),
                 columns,
                 moved: None,
             },
@@ -224,7 +226,7 @@ impl Model {
         let facts = Facts {
             join: self.is_join(),
             banner: self.banner().is_some_and(|banner| self.size.1 >= 8 || banner.is_mode()),
-            details: self.details && self.selected_row().is_some(),
+            details: self.details && self.selected_client().is_some(),
             events: self.events.shown,
             zoom: self.zoom.then_some(self.focus),
         };
@@ -247,6 +249,12 @@ impl Model {
         let view = self.shown();
         let known = view.selected.as_ref().map(|selected| &selected.row).filter(|row| row.key == key);
         view.rows.iter().find(|row| row.key == key).or(known)
+    }
+
+    /// Returns the selected row, if it is that of a client and not of a group.
+    #[must_use]
+    pub fn selected_client(&self) -> Option<&RowView> {
+        self.selected_row().filter(|row| row.group.is_none())
     }
 
     /// Returns the selected row's place among those that match, if it is known.
@@ -294,6 +302,9 @@ impl Model {
             filter: self.table.filter.clone(),
             states: self.table.states.clone(),
             user: None,
+            // A file holds clients, folded or not.
+            group: self.table.group.clone().filter(|_| self.saving.is_none()),
+            folded: self.table.folded.clone(),
             offset: if self.saving.is_some() { 0 } else { aim.saturating_sub(page) },
             height: if self.saving.is_some() { SNAPSHOT_ROWS_MAX } else { page * 3 },
             selected: self.table.selected,

@@ -7,7 +7,7 @@ use tui_input::Input;
 
 use super::Now;
 use crate::presence::notify::Target;
-use crate::presence::view::{Letter, RowView, Sort, View};
+use crate::presence::view::{Grouping, Letter, RowView, Sort, View};
 use crate::presence::{RowKey, Settings, State};
 use crate::tui::columns::Column;
 
@@ -37,6 +37,10 @@ pub struct Table {
     pub filter: String,
     /// Only rows in these states; empty for all.
     pub states: Vec<State>,
+    /// By what rows are grouped, if they are.
+    pub group: Option<Grouping>,
+    /// The groups whose members are hidden.
+    pub folded: Vec<RowKey>,
     /// The columns, in order, and whether each is shown.
     pub columns: Vec<(Column, bool)>,
     /// When the selection was last moved.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tui_input::Input;
 
-use super::{Effect, ask, moves, ring_of_panes, settings, writing};
+use super::{Effect, ask, groups, moves, ring_of_panes, settings, writing};
 use crate::presence::State;
 use crate::presence::command::Command;
 use crate::presence::view::{RowView, Sort};
@@ -33,7 +33,11 @@ pub(super) fn act(model: &mut Model, action: Action, key: Key, effects: &mut Vec
         Action::NextPane => focus(model, 1),
         Action::PrevPane => focus(model, -1),
         Action::Zoom => model.zoom = !model.zoom,
+        Action::Details if groups::toggle(model) => {}
         Action::Details => details(model),
+        Action::Group => groups::next(model, key),
+        Action::Fold => groups::fold(model, key),
+        Action::Unfold => groups::unfold(model, key),
         Action::Filter
         | Action::Problems
         | Action::Only(_)
@@ -76,7 +80,7 @@ fn command(model: &mut Model, action: Action, key: Key, effects: &mut Vec<Effect
         Action::EditInterval => ask(model, Dialog::Settings(Prompt::new(Which::Interval))),
         Action::EditTimeout => ask(model, Dialog::Settings(Prompt::new(Which::Timeout))),
         Action::Undo => settings::undo(model, effects),
-        Action::Acknowledge => acknowledge(model, effects),
+        Action::Acknowledge => acknowledge(model, key, effects),
         Action::AcknowledgeAll => acknowledge_all(model, effects),
         Action::Write => writing::open(model, key),
         Action::OpenLetter => writing::open_letter(model, key),
@@ -145,7 +149,8 @@ fn details(model: &mut Model) {
     if model.selected_row().is_none() {
         moves::step(model, 0);
     }
-    model.details = model.table.selected.is_some();
+    model.details =
+        model.selected_row().is_none_or(|row| row.group.is_none()) && model.table.selected.is_some();
 }
 
 /// Chooses which rows are asked for, and in which order.
@@ -284,8 +289,8 @@ fn is_alert(row: &RowView) -> bool {
     row.state == State::TimedOut && !row.acked
 }
 
-fn acknowledge(model: &mut Model, effects: &mut Vec<Effect>) {
-    if writing::read(model, false, effects) {
+fn acknowledge(model: &mut Model, key: Key, effects: &mut Vec<Effect>) {
+    if writing::read(model, false, effects) || groups::refuses(model, key) {
         return;
     }
     let selected = model.selected_row().filter(|row| is_alert(row)).map(|row| row.key);
@@ -309,6 +314,9 @@ fn acknowledge_all(model: &mut Model, effects: &mut Vec<Effect>) {
 }
 
 fn disconnect(model: &mut Model, key: Key) {
+    if groups::refuses(model, key) {
+        return;
+    }
     match model.selected_row() {
         None => model.say(format!("{key}: nothing selected (j and k select)")),
         Some(row) if !row.state.is_live() => {
@@ -323,6 +331,9 @@ fn disconnect(model: &mut Model, key: Key) {
 }
 
 fn dismiss(model: &mut Model, key: Key, effects: &mut Vec<Effect>) {
+    if groups::refuses(model, key) {
+        return;
+    }
     match model.selected_row() {
         None => model.say(format!("{key}: nothing selected (j and k select)")),
         Some(row) if row.state.is_live() => {
@@ -346,6 +357,9 @@ fn dismiss_all(model: &mut Model) {
 }
 
 fn copy(model: &mut Model, action: Action, key: Key, effects: &mut Vec<Effect>) {
+    if groups::refuses(model, key) {
+        return;
+    }
     let Some(row) = model.selected_row() else {
         return model.say(format!("{key}: nothing selected (j and k select)"));
     };

@@ -2,6 +2,7 @@
 
 mod act;
 pub mod dialogs;
+mod groups;
 mod moves;
 pub mod prompt;
 pub mod settings;
@@ -197,7 +198,7 @@ fn differs(old: &View, new: &View) -> bool {
         || old.alerts.mass != new.alerts.mass
         || (seq(old), old.events.len()) != (seq(new), new.events.len())
         || place(old) != place(new)
-        || old.rows.len() != new.rows.len()
+        || (old.rows.len(), &old.grouped) != (new.rows.len(), &new.grouped)
         || old.rows.iter().zip(&new.rows).any(|(old, new)| row_differs(old, new))
 }
 
@@ -210,7 +211,9 @@ fn row_differs(old: &RowView, new: &RowView) -> bool {
     (old.key, old.state, old.acked, old.flapping) != (new.key, new.state, new.acked, new.flapping)
         || (&old.label, old.peer, &old.claim) != (&new.label, new.peer, &new.claim)
         || (&old.gone, &old.tags, &old.user) != (&new.gone, &new.tags, &new.user)
-        || (old.timeout, old.sessions, old.changed) != (new.timeout, new.sessions, new.changed)
+        || (old.timeout, old.sessions, &old.group) != (new.timeout, new.sessions, &new.group)
+        // That of a group is its last sign of life, which its age shows at the next tick.
+        || (old.changed != new.changed && new.group.is_none())
 }
 
 /// Takes news of the client's own connection in.

@@ -113,7 +113,7 @@ pub(super) fn problem(model: &mut Model, forward: bool) {
         .rows
         .iter()
         .enumerate()
-        .filter(|(_, row)| PROBLEMS.contains(&row.state))
+        .filter(|(_, row)| PROBLEMS.contains(&row.state) && row.group.is_none())
         .map(|(at, row)| (view.offset + at, row.key))
         .collect();
     let here = model.selected_place();

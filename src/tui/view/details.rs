@@ -26,7 +26,7 @@ const GAP: usize = 4;
 
 /// Draws the drawer.
 pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
-    let Some(row) = model.selected_row().filter(|_| area.height > 0) else { return };
+    let Some(row) = model.selected_client().filter(|_| area.height > 0) else { return };
     let lines = [
         ("State", GAP, state(model, row)),
         ("Address", GAP, address(model, row)),

@@ -18,6 +18,7 @@ mod empty;
 mod events;
 mod flow;
 mod foreign;
+mod group;
 mod header;
 mod help;
 mod hints;

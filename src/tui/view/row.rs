@@ -6,6 +6,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::group::INDENT;
 use super::pen::Pen;
 use crate::presence::pulse::missed_beats;
 use crate::presence::span::brief;
@@ -92,7 +93,7 @@ fn draw_column(
             // Where there is no word for the state, its mark stands behind the name.
             let worded = shape.columns.iter().any(|(column, _)| *column == Column::State);
             let mark = if worded { 0 } else { flaps(row, width.saturating_sub(NAME_LEFT)) };
-            pen.cell(&name(model, row, width - mark, shape), width - mark, quiet);
+            cell_of_name(model, row, width - mark, shape, quiet, pen);
             unsteady(model, mark, pen);
         }
         Column::Address => {
@@ -144,6 +145,25 @@ fn draw_column(
             pen.cell(row.dialect.word(), width, quiet);
         }
     }
+}
+
+/// Writes the name, indented beneath that of a group, and there with the device.
+fn cell_of_name(
+    model: &Model,
+    row: &RowView,
+    width: usize,
+    shape: &Shape<'_>,
+    role: Role,
+    pen: &mut Pen<'_>,
+) {
+    let indent = if model.shown().grouped.is_some() { INDENT.min(width) } else { 0 };
+    let width = width - indent;
+    let mut name = name(model, row, width, shape);
+    let room = width.saturating_sub(cells(&name) + 3);
+    if let Some(device) = row.device.as_ref().filter(|device| indent > 0 && room >= cells(device).min(4)) {
+        name = Cow::Owned(format!("{name} {} {device}", model.look.glyphs().dot));
+    }
+    pen.gap(indent).cell(&name, width, role);
 }
 
 /// How many cells of a name must be left beside a mark.

@@ -5,7 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::pen::{Pen, Text, first_that_fits};
-use super::{empty, header, row};
+use super::{empty, group, header, row};
+use crate::presence::view::Grouping;
 use crate::tui::columns::{Column, NARROW, PLAIN, choose, gap, sort_word};
 use crate::tui::format::{cells, fit};
 use crate::tui::layout::{Pane, Plan};
@@ -41,7 +42,10 @@ pub(super) fn draw(model: &Model, plan: &Plan, buf: &mut Buffer) {
     let shape = row::Shape { columns: &columns, screen, lead, rows: visible };
     for (at, one) in visible.iter().enumerate() {
         let Some(area) = line(plan.rows, at) else { break };
-        row::draw(model, one, &shape, area, buf);
+        match &one.group {
+            Some(group) => group::draw(model, one, group, &shape, area, buf),
+            None => row::draw(model, one, &shape, area, buf),
+        }
     }
 }
 
@@ -96,7 +100,12 @@ fn about(model: &Model, plan: &Plan) -> Line<'static> {
     let table = &model.table;
     let glyphs = model.look.glyphs();
     let arrow = if table.reversed { glyphs.up } else { glyphs.down };
-    let sort = format!("sort: {} {arrow}", sort_word(table.sort).replace('_', " "));
+    let by = match &table.group {
+        None => String::new(),
+        Some(Grouping::User) => "by user   ".to_owned(),
+        Some(Grouping::Tag(tag)) => format!("by {}   ", fit(tag, 16, glyphs.ellipsis)),
+    };
+    let sort = format!("{by}sort: {} {arrow}", sort_word(table.sort).replace('_', " "));
     let span = span(model, plan.height());
     let states: Vec<&str> = table.states.iter().map(|state| header::word(*state)).collect();
     let only = match (table.problems_only(), states.is_empty()) {

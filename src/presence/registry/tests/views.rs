@@ -1,7 +1,7 @@
 //! A screen that looks again and again sees what one that looks for the first time would see.
 
 use super::*;
-use crate::presence::view::{Sort, Window};
+use crate::presence::view::{Grouping, RowView, Sort, Window};
 use crate::presence::viewer::Viewer;
 
 const SORTS: [Sort; 7] =
@@ -19,9 +19,9 @@ fn happen(lab: &mut Lab, rng: &mut fastrand::Rng, ms: u64, pulses: &mut Vec<(Con
                 ..Profile::default()
             };
             let identity = Identity { id: format!("id{last_octet}").into(), generation: ms + 1, attempt: 1 };
-            let version = u8::from(last_octet % 4 > 0);
+            let version = u8::from(!last_octet.is_multiple_of(4));
             let identity = (version > 0).then_some(identity);
-            let newcomer = Newcomer { profile, identity, version, ..lab.newcomer(ms, last_octet) };
+            let newcomer = Newcomer { version, identity, profile, ..lab.newcomer(ms, last_octet) };
             if let Ok(admission) = lab.registry.join(lab.at(ms), &newcomer) {
                 pulses.push((admission.conn, newcomer.pulse));
             }
@@ -110,4 +110,126 @@ fn rows_of_one_rank_keep_their_order_by_name() {
         let page = viewer.look(lab.at(0), &lab.registry);
         assert!(page.rows.is_sorted_by(|a, b| a.label < b.label), "{sort:?}");
     }
+}
+
+fn team(seed: u64) -> Lab {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut lab = Lab::new();
+    let mut pulses = Vec::new();
+    for step in 0..120 {
+        happen(&mut lab, &mut rng, step * 700, &mut pulses);
+    }
+    lab
+}
+
+fn look(lab: &Lab, window: Window) -> crate::presence::viewer::Page {
+    let mut viewer = Viewer::default();
+    viewer.show(window);
+    viewer.look(lab.at(120 * 700), &lab.registry)
+}
+
+/// Returns the tree the plain way: from all rows in order.
+fn tree(lab: &Lab, window: &Window) -> Vec<(Arc<str>, Counts, Vec<RowKey>)> {
+    let flat = Window { group: None, folded: Vec::new(), offset: 0, height: 1_000, ..window.clone() };
+    let shown = look(lab, flat.clone()).rows;
+    let everybody = look(lab, Window { states: Vec::new(), ..flat }).rows;
+    let name = |row: &RowView| row.user.clone();
+    let mut names: Vec<Option<Arc<str>>> = Vec::new();
+    // The first member says where a group is, also when the order is read from its end.
+    let mut first: Vec<&RowView> = shown.iter().collect();
+    if window.reversed {
+        first.reverse();
+    }
+    for row in first {
+        if !names.contains(&name(row)) {
+            names.push(name(row));
+        }
+    }
+    if window.sort == Sort::Name {
+        names.sort();
+    }
+    if window.reversed {
+        names.reverse();
+    }
+    names.sort_by_key(Option::is_none);
+    let bunch = |of: Option<Arc<str>>| {
+        let mut counts = Counts::default();
+        everybody.iter().filter(|row| name(row) == of).for_each(|row| counts.add(row.state));
+        let members = shown.iter().filter(|row| name(row) == of).map(|row| row.key).collect();
+        (of.unwrap_or_else(|| "(none)".into()), counts, members)
+    };
+    names.into_iter().map(bunch).collect()
+}
+
+#[test]
+fn a_tree_holds_every_row_once_beneath_its_user_and_any_window_of_it_is_a_part_of_it() {
+    for seed in 0..8 {
+        let lab = team(seed);
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for sort in SORTS {
+            let mut window = Window {
+                sort,
+                reversed: rng.bool(),
+                filter: ["", "", "a", "1"][rng.usize(0..4)].to_owned(),
+                states: if rng.bool() { vec![State::Late, State::TimedOut] } else { Vec::new() },
+                group: Some(Grouping::User),
+                height: 1_000,
+                ..Window::default()
+            };
+            let whole = look(&lab, window.clone());
+            let want = tree(&lab, &window);
+            let mut lines = whole.rows.iter();
+            for (name, counts, members) in &want {
+                let group = lines.next().unwrap();
+                assert_eq!(group.label, *name, "seed {seed}, {window:?}");
+                assert_eq!(group.group.as_ref().unwrap().counts, *counts);
+                let beneath: Vec<RowKey> = lines.by_ref().take(members.len()).map(|row| row.key).collect();
+                assert_eq!(beneath, *members, "seed {seed}, {name}, {window:?}");
+            }
+            assert!(lines.next().is_none());
+            // The first group folds, and whoever was selected in it is found on its line.
+            let Some(first) = whole.rows.first() else { continue };
+            window.folded = vec![first.key];
+            window.selected = Some(want[0].2[0]);
+            let folded = look(&lab, window.clone());
+            assert_eq!(folded.matched, whole.matched - want[0].2.len());
+            assert_eq!(folded.selected.as_ref().unwrap().position, Some(0));
+            assert!(!folded.rows[0].group.as_ref().unwrap().open);
+            let rest = &whole.rows[1 + want[0].2.len()..];
+            assert_eq!(folded.rows[1..], *rest);
+            for offset in 0..folded.matched {
+                let part = look(&lab, Window { offset, height: 5, ..window.clone() });
+                assert_eq!(part.rows, folded.rows[part.offset..(part.offset + 5).min(folded.matched)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_user_is_online_while_one_device_is_and_common_tags_are_offered() {
+    let mut lab = Lab::new();
+    let device = |lab: &Lab, n: u8, site: &str| Newcomer {
+        profile: Profile {
+            user: Some("ada".into()),
+            device: Some(format!("device-{n}").into()),
+            tags: vec![("note".into(), "hello".into()), ("site".into(), site.into())],
+            ..Profile::default()
+        },
+        ..lab.newcomer(0, n)
+    };
+    let group =
+        |lab: &Lab, by: Grouping| look(lab, Window { group: Some(by), height: 9, ..Window::default() });
+    let conns: Vec<ConnNo> = [(1, "fra"), (2, "lon")]
+        .map(|(n, site)| lab.registry.join(lab.at(0), &device(&lab, n, site)).unwrap().conn)
+        .into();
+    lab.registry.depart(lab.at(1_000), conns[0], Reason::Lost.into());
+    let page = group(&lab, Grouping::User);
+    let ada = &page.rows[0];
+    assert_eq!((ada.state, ada.group.as_ref().unwrap().worst), (State::Online, State::TimedOut));
+    assert_eq!(page.grouped.unwrap().tags, ["site".into()], "a note is no group");
+    lab.registry.depart(lab.at(2_000), conns[1], Reason::Left.into());
+    assert_eq!(group(&lab, Grouping::User).rows[0].state, State::TimedOut);
+    let sites = group(&lab, Grouping::Tag("site".into()));
+    let names: Vec<_> = sites.rows.iter().filter(|row| row.group.is_some()).map(|row| &*row.label).collect();
+    assert_eq!(names, ["fra", "lon"]);
 }
