@@ -13,6 +13,7 @@ mod retune;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +29,9 @@ use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
-use retune::Following;
+use retune::Behind;
 use takeover::Tenure;
+use texts::Texts;
 
 use super::dialect::Dialect;
 use super::event::{Event, EventKind, Who};
@@ -92,7 +94,7 @@ pub struct Row {
     /// When its state changed lately.
     pub rhythm: Rhythm,
     /// Who holds the identity; `None` for a legacy client.
-    tenure: Option<Box<Tenure>>,
+    tenure: Option<Tenure>,
     standing: Standing,
 }
 
@@ -125,8 +127,8 @@ struct Live {
     late_since: Option<Instant>,
     /// What it is judged by.
     terms: Settings,
-    /// Whether that is what is in force.
-    following: Following,
+    /// Why that is not what is in force, should it be something else.
+    behind: Option<Box<Behind>>,
     /// Silence before this instant does not count: we paused ourselves, or the timeout was shortened then.
     not_before: Instant,
     /// It understands the messages of protocol version 1, and so can follow and be asked.
@@ -138,14 +140,13 @@ struct Live {
 impl Live {
     /// Starts a connection that goes by the settings in force.
     fn new(now: Instant, row: RowKey, pulse: Arc<Pulse>, terms: Settings, is_v1: bool) -> Self {
-        let following = Following::Current;
         Self {
             row,
             pulse,
             since: now,
             late_since: None,
             terms,
-            following,
+            behind: None,
             not_before: now,
             is_v1,
             doubt: None,
@@ -181,9 +182,11 @@ pub struct Registry {
     stretched_at: Option<Instant>,
     rev: Revision,
     limits: Limits,
-    rows: HashMap<RowKey, Row>,
-    /// By connection number, so in the order they joined.
-    live: BTreeMap<ConnNo, Live>,
+    /// Each on its own, so that a map with room to grow has room for pointers and not for rows.
+    rows: HashMap<RowKey, Box<Row>>,
+    /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
+    /// end has nodes that are half empty.
+    live: BTreeMap<ConnNo, Box<Live>>,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
     by_claim: HashMap<Claimed, RowKey>,
@@ -191,6 +194,7 @@ pub struct Registry {
     blocks: HashMap<Blocked, Instant>,
     graveyard: Graveyard,
     roll: Roll,
+    texts: Texts,
     alerts: AlertBook,
     counts: Counts,
     lateness: Lateness,
@@ -222,6 +226,7 @@ impl Registry {
             blocks: HashMap::new(),
             graveyard: Graveyard::default(),
             roll: Roll::default(),
+            texts: Texts::default(),
             alerts: AlertBook::default(),
             counts: Counts::default(),
             lateness: Lateness::default(),
@@ -285,7 +290,7 @@ impl Registry {
         }
         let before = std::mem::replace(&mut row.label, label(&profile, &claim));
         let after = row.label.clone();
-        (row.claim, row.profile) = (claim, profile);
+        (row.claim, row.profile) = (self.texts.share_claim(&claim), self.texts.share_profile(&profile));
         self.emit(now, Some(key), EventKind::Updated);
         if before != after {
             self.meet(key, &after);
@@ -300,7 +305,7 @@ impl Registry {
             None => self.alerts.all().collect(),
         };
         for key in keys {
-            if let Some(Row { standing: Standing::Gone(gone), .. }) = self.rows.get_mut(&key)
+            if let Some(Standing::Gone(gone)) = self.rows.get_mut(&key).map(|row| &mut row.standing)
                 && let Some(number) = gone.alert.take()
             {
                 self.alerts.clear(number);
@@ -444,7 +449,7 @@ impl Registry {
 
     fn state_of(&self, row: &Row) -> State {
         match &row.standing {
-            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, Live::state),
+            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, |live| live.state()),
             Standing::Gone(gone) if gone.departure.reason.is_failure() => State::TimedOut,
             Standing::Gone(_) => State::Left,
             Standing::Awaited(_) => State::Offline,

@@ -12,11 +12,18 @@ pub const CALM_CHANGES: usize = 1;
 /// How far back changes count.
 pub const FLAP_SPAN: Duration = Duration::from_mins(10);
 
-/// The last changes of a row's state, oldest first.
-#[derive(Debug, Clone, Copy)]
+/// How a row's state has changed lately.
+#[derive(Debug, Clone)]
 pub struct Rhythm {
-    changes: [Option<Instant>; FLAP_CHANGES],
     last: Instant,
+    /// On the heap once there is any: most clients come and stay.
+    past: Option<Box<Past>>,
+}
+
+/// The last changes of a row's state after the one that made it, oldest first.
+#[derive(Debug, Clone, Default)]
+struct Past {
+    changes: [Option<Instant>; FLAP_CHANGES],
     /// It was flapping at the last change.
     flapping: bool,
 }
@@ -25,24 +32,19 @@ impl Rhythm {
     /// Starts with the change that made the row.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { changes: [None; FLAP_CHANGES], last: now, flapping: false }
+        Self { last: now, past: None }
     }
 
     /// Notes a change of state.
     pub fn change(&mut self, now: Instant) {
-        self.flapping = self.is_flapping(now);
-        self.changes.rotate_left(1);
-        if let Some(newest) = self.changes.last_mut() {
+        let past = self.past.get_or_insert_default();
+        past.flapping = past.is_flapping(now);
+        past.changes.rotate_left(1);
+        if let Some(newest) = past.changes.last_mut() {
             *newest = Some(now);
         }
         self.last = now;
-        self.flapping |= self.recent(now) >= FLAP_CHANGES;
-    }
-
-    /// Returns how many changes lie within the last [`FLAP_SPAN`], of those that are remembered.
-    fn recent(&self, now: Instant) -> usize {
-        let is_recent = |at: &&Instant| now.saturating_duration_since(**at) <= FLAP_SPAN;
-        self.changes.iter().flatten().filter(is_recent).count()
+        past.flapping |= past.recent(now) >= FLAP_CHANGES;
     }
 
     /// Returns when the state last changed.
@@ -55,7 +57,19 @@ impl Rhythm {
     /// until at most one is left.
     #[must_use]
     pub fn is_flapping(&self, now: Instant) -> bool {
+        self.past.as_ref().is_some_and(|past| past.is_flapping(now))
+    }
+}
+
+impl Past {
+    fn is_flapping(&self, now: Instant) -> bool {
         self.flapping && self.recent(now) > CALM_CHANGES
+    }
+
+    /// Returns how many changes lie within the last [`FLAP_SPAN`], of those that are remembered.
+    fn recent(&self, now: Instant) -> usize {
+        let is_recent = |at: &&Instant| now.saturating_duration_since(**at) <= FLAP_SPAN;
+        self.changes.iter().flatten().filter(is_recent).count()
     }
 }
 

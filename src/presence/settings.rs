@@ -25,8 +25,27 @@ const STEPS_MS: [u64; 25] = [
 /// that the timeout is longer than the interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    interval: Duration,
-    timeout: Duration,
+    interval: Short,
+    timeout: Short,
+}
+
+/// A duration of at most [`TIMEOUT_MAX`], in half the room: every connection has its own [`Settings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Short {
+    secs: u32,
+    nanos: u32,
+}
+
+impl From<Duration> for Short {
+    fn from(span: Duration) -> Self {
+        Self { secs: u32::try_from(span.as_secs()).unwrap_or(u32::MAX), nanos: span.subsec_nanos() }
+    }
+}
+
+impl From<Short> for Duration {
+    fn from(short: Short) -> Self {
+        Self::new(short.secs.into(), short.nanos)
+    }
 }
 
 /// Counts the changes of [`Settings`] since the server started; the first is 1.
@@ -75,33 +94,37 @@ impl Settings {
         } else if timeout <= interval {
             Err(SettingsError::TimeoutNotAboveInterval { interval, timeout })
         } else {
-            Ok(Self { interval, timeout })
+            Ok(Self::of(interval, timeout))
         }
+    }
+
+    fn of(interval: Duration, timeout: Duration) -> Self {
+        Self { interval: interval.into(), timeout: timeout.into() }
     }
 
     /// Returns how often a client is asked to ping.
     #[must_use]
     pub fn interval(self) -> Duration {
-        self.interval
+        self.interval.into()
     }
 
     /// Returns how long a client may be silent before it is declared gone.
     #[must_use]
     pub fn timeout(self) -> Duration {
-        self.timeout
+        self.timeout.into()
     }
 
     /// Returns the silence after which a client is shown as late: 1.5 intervals.
     #[must_use]
     pub fn late_after(self) -> Duration {
-        self.interval + self.interval / 2
+        self.interval() + self.interval() / 2
     }
 
     /// Returns the longer interval and the longer timeout of two settings.
     #[must_use]
     pub fn longer(self, other: Self) -> Self {
         // Each timeout is longer than its own interval, so the longer one is longer than both.
-        Self { interval: self.interval.max(other.interval), timeout: self.timeout.max(other.timeout) }
+        Self::of(self.interval().max(other.interval()), self.timeout().max(other.timeout()))
     }
 
     /// Returns both made longer by the same factor, `halves` / 2, as far as their limits allow.
@@ -109,17 +132,17 @@ impl Settings {
     pub fn stretched(self, halves: u32) -> Self {
         let longer = |span: Duration, most: Duration| (span * halves / 2).min(most).max(span);
         // The limit of the timeout is far above that of the interval, so the two still fit each other.
-        Self { interval: longer(self.interval, INTERVAL_MAX), timeout: longer(self.timeout, TIMEOUT_MAX) }
+        Self::of(longer(self.interval(), INTERVAL_MAX), longer(self.timeout(), TIMEOUT_MAX))
     }
 
     /// Says in words why these settings, though allowed, are daring.
     #[must_use]
     pub fn warning(self) -> Option<String> {
-        (self.timeout < self.interval * 2).then(|| {
+        (self.timeout() < self.interval() * 2).then(|| {
             format!(
                 "timeout {} is below twice the interval ({}): one lost ping will time a client out",
-                brief(self.timeout),
-                brief(self.interval)
+                brief(self.timeout()),
+                brief(self.interval())
             )
         })
     }
@@ -128,7 +151,7 @@ impl Settings {
 /// The defaults of the base protocol: a ping a minute, gone after two.
 impl Default for Settings {
     fn default() -> Self {
-        Self { interval: Duration::from_mins(1), timeout: Duration::from_mins(2) }
+        Self::of(Duration::from_mins(1), Duration::from_mins(2))
     }
 }
 

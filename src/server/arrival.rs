@@ -1,7 +1,9 @@
 //! A connection's first moments: what it speaks, and who leads the conversation from there.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout_at};
@@ -51,26 +53,72 @@ impl Caller {
 /// Leads the conversation until the client, the hub or the network ends it.
 ///
 /// Never fails: every end is a [`Departure`], told to the hub first, so that
-/// the others know at once, and then to the client. What is rare lives on the
-/// heap: a future is as large as its largest moment, and there may be a
-/// hundred thousand of these. Other dialects are rare in this sense.
+/// the others know at once, and then to the client.
+///
+/// [`Departure`]: crate::presence::Departure
 pub(crate) fn run<S>(io: S, mut caller: Caller, hub: HubHandle) -> impl Future<Output = ()> + Send
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let link = Arc::new(Link::new(std::mem::take(&mut caller.eye)));
-    let mut wire = Wire::new(io, link.clone());
-    let caller = Box::new(caller);
-    async move {
-        let received = Box::pin(receive(&mut wire, &link, caller, &hub)).await;
-        let last_word = match received {
-            Received::In(session) => session.attend(&mut wire, &link, &hub).await,
-            Received::Over(last_word) => last_word,
-            Received::Elsewhere(start, caller) => {
-                return dialects::lead(start, wire, link, caller, hub).await;
+    let wire = Wire::new(io, link);
+    Conversation::Arriving(Box::pin(arrive(wire, Box::new(caller), hub)))
+}
+
+/// A conversation, which is as large as its largest part.
+///
+/// There may be a hundred thousand of these, nearly all of them with a client
+/// that is here and silent. So this is polled by hand, and that part alone is
+/// in it; what passes is on the heap, and so are other dialects.
+enum Conversation<S> {
+    /// The client has yet to say who it is.
+    Arriving(Pin<Box<dyn Future<Output = Self> + Send>>),
+    /// It is here.
+    Here(Session, Wire<S>),
+    /// It is told the last word, or another dialect is spoken.
+    Elsewhere(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Nothing is left to be done.
+    Over,
+}
+
+impl<S> Future for Conversation<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut *self {
+                Self::Arriving(arriving) => *self = ready!(arriving.as_mut().poll(cx)),
+                Self::Here(session, wire) => {
+                    let departure = ready!(session.poll_attend(cx, wire));
+                    if let Self::Here(session, wire) = std::mem::replace(&mut *self, Self::Over) {
+                        *self = Self::Elsewhere(Box::pin(async {
+                            let last_word = session.end(departure).await;
+                            wire.close(last_word).await;
+                        }));
+                    }
+                }
+                Self::Elsewhere(elsewhere) => return elsewhere.as_mut().poll(cx),
+                Self::Over => return Poll::Ready(()),
             }
-        };
-        Box::pin(wire.close(last_word)).await;
+        }
+    }
+}
+
+/// Finds out who is there; returns how the conversation goes on.
+async fn arrive<S>(mut wire: Wire<S>, caller: Box<Caller>, hub: HubHandle) -> Conversation<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let link = wire.link().clone();
+    match receive(&mut wire, &link, caller, &hub).await {
+        Received::In(session) => Conversation::Here(session, wire),
+        Received::Over(last_word) => Conversation::Elsewhere(Box::pin(wire.close(last_word))),
+        Received::Elsewhere(start, caller) => {
+            Conversation::Elsewhere(dialects::lead(start, wire, link, caller, hub))
+        }
     }
 }
 
@@ -84,7 +132,7 @@ where
     drop(caller);
     let was_in = greeted.is_ok();
     let last_word = match greeted {
-        Ok(session) => Box::new(session).attend(&mut wire, link, hub).await,
+        Ok(session) => session.attend(&mut wire).await,
         Err(last_word) => last_word,
     };
     wire.close(last_word).await;
@@ -94,7 +142,7 @@ where
 /// What came of a connection.
 enum Received {
     /// A client, let in.
-    In(Box<Session>),
+    In(Session),
     /// Nothing; this is the last word for it.
     Over(LastWord),
     /// It speaks another dialect.
@@ -113,7 +161,7 @@ where
         }
     });
     match met.await {
-        Ok(Ok(session)) => Received::In(Box::new(session)),
+        Ok(Ok(session)) => Received::In(session),
         Ok(Err(other)) => Received::Elsewhere(other, caller),
         Err(last_word) => Received::Over(last_word),
     }
@@ -169,6 +217,9 @@ mod tests {
 
     use super::super::rules::Rules;
     use super::*;
+
+    /// With what tokio keeps of a task this is 256 bytes; tasks are a multiple of 128.
+    const TASK_BYTES_MAX: usize = 136;
     use crate::presence::{Revision, Settings};
 
     #[tokio::test]
@@ -180,6 +231,6 @@ mod tests {
         let caller = Caller::new(peer, Eye::blind(), None, CancellationToken::new(), &hub);
         let session = run(b, caller, hub);
         let bytes = std::mem::size_of_val(&session);
-        assert!(bytes <= 256, "{bytes} bytes: there may be a hundred thousand of these");
+        assert!(bytes <= TASK_BYTES_MAX, "{bytes} bytes: there may be a hundred thousand of these");
     }
 }

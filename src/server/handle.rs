@@ -93,6 +93,8 @@ pub(crate) struct Knock {
 #[derive(Debug)]
 pub(crate) struct Welcomed {
     pub(crate) conn: ConnNo,
+    /// The identity as the registry has it, so that there is one copy of it.
+    pub(crate) id: Arc<str>,
     pub(crate) welcome: Welcome,
 }
 
@@ -105,11 +107,16 @@ impl Sending {
     pub(crate) fn done() -> Self {
         Self(None)
     }
+
+    /// Tells whether there is something to wait for.
+    pub(crate) fn waits(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 impl std::fmt::Debug for Sending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.is_some() { "Sending(waits)" } else { "Sending(done)" })
+        f.write_str(if self.waits() { "Sending(waits)" } else { "Sending(done)" })
     }
 }
 

@@ -256,7 +256,8 @@ impl Hub {
         }
         self.judge_soon(now);
         let conn = admission.conn;
-        let welcomed = Welcomed { conn, welcome: self.welcome(&newcomer, &admission) };
+        let id = admission.id.clone();
+        let welcomed = Welcomed { conn, id, welcome: self.welcome(&newcomer, &admission) };
         if reply.send(Ok(welcomed)).is_err() {
             return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
         }

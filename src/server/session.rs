@@ -105,24 +105,26 @@ where
 {
     let pulse = Arc::new(Pulse::new(Instant::now().into_std()));
     let version = registration.version;
-    let own_id = registration.identity.as_ref().map(|identity| identity.id.clone());
+    let chose_its_id = registration.identity.is_some();
     let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
         wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
     }
     Ok(Session {
         tenancy: Tenancy { conn: welcomed.conn, hub: hub.clone(), over: false },
-        own_id,
+        own_id: chose_its_id.then_some(welcomed.id),
         pulse,
         last_beat: None,
         bad_lines: 0,
         followed: false,
-        chat: ChatBudget::default(),
-        telling: [Sending::done(), Sending::done()],
+        chat: None,
+        telling: None,
     })
 }
 
 /// A registered client's side of the conversation.
+///
+/// This and a [`Wire`] is all there is of a client that says nothing, so what is rare is on the heap.
 #[derive(Debug)]
 pub(crate) struct Session {
     tenancy: Tenancy,
@@ -133,29 +135,37 @@ pub(crate) struct Session {
     bad_lines: u8,
     /// The client has just said that it follows another revision of the settings.
     followed: bool,
-    chat: ChatBudget,
+    /// From its first line of chat on.
+    chat: Option<Box<ChatBudget>>,
     /// What the hub is being told, while its inbox is full.
-    telling: [Sending; 2],
+    telling: Option<Box<[Sending; 2]>>,
 }
 
 impl Session {
     /// Converses until somebody ends it; returns the last word for the client.
-    pub(crate) async fn attend<S>(
-        mut self: Box<Self>,
-        wire: &mut Wire<S>,
-        link: &Link,
-        hub: &HubHandle,
-    ) -> LastWord
+    pub(crate) async fn attend<S>(mut self, wire: &mut Wire<S>) -> LastWord
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let departure = poll_fn(|cx| match link.poll_verdict(cx) {
+        let departure = poll_fn(|cx| self.poll_attend(cx, wire)).await;
+        self.end(departure).await
+    }
+
+    /// As [`Self::attend`], for whoever is polled: converses until somebody ends it; [`Self::end`] is next.
+    pub(crate) fn poll_attend<S>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<S>) -> Poll<Departure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match wire.link().poll_verdict(cx) {
             Poll::Ready(departure) => Poll::Ready(departure),
-            Poll::Pending => self.poll_converse(cx, wire, hub),
-        });
-        let departure = departure.await;
-        let last_word = answers::last_word(&departure, hub);
-        Box::pin(self.tenancy.end(departure)).await;
+            Poll::Pending => self.poll_converse(cx, wire),
+        }
+    }
+
+    /// Tells the hub why it is over; returns the last word for the client.
+    pub(crate) async fn end(mut self, departure: Departure) -> LastWord {
+        let last_word = answers::last_word(&departure, &self.tenancy.hub);
+        self.tenancy.end(departure).await;
         last_word
     }
 
@@ -163,45 +173,41 @@ impl Session {
     ///
     /// Polled by hand: all there is to remember between two lines is in the
     /// session, and nothing of it in a future that a silent client would keep.
-    fn poll_converse<S>(
-        &mut self,
-        cx: &mut Context<'_>,
-        wire: &mut Wire<S>,
-        hub: &HubHandle,
-    ) -> Poll<Departure>
+    fn poll_converse<S>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<S>) -> Poll<Departure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         loop {
-            for message in &mut self.telling {
-                ready!(Pin::new(message).poll(cx));
+            if let Some(telling) = &mut self.telling {
+                for message in telling.iter_mut() {
+                    ready!(Pin::new(message).poll(cx));
+                }
+                self.telling = None;
             }
             let told = match ready!(wire.poll_hear(cx)) {
-                Ok(Heard::Line(line)) => self.take_in(&line, wire, hub),
-                Ok(Heard::WantsPage) => Ok([hub.send(ToHub::NextPage(self.tenancy.conn)), Sending::done()]),
+                Ok(Heard::Line(line)) => self.take_in(&line, wire),
+                Ok(Heard::WantsPage) => {
+                    Ok([self.tenancy.hub.send(ToHub::NextPage(self.tenancy.conn)), Sending::done()])
+                }
                 Err(end) => Err(departure(end)),
             };
             match told {
-                Ok(told) => self.telling = told,
+                Ok(told) if told.iter().any(Sending::waits) => self.telling = Some(Box::new(told)),
+                Ok(_) => {}
                 Err(departure) => return Poll::Ready(departure),
             }
         }
     }
 
     /// Takes one line in; returns what the hub was told, to be waited for, or why the conversation is over.
-    fn take_in<S>(
-        &mut self,
-        line: &[u8],
-        wire: &mut Wire<S>,
-        hub: &HubHandle,
-    ) -> Result<[Sending; 2], Departure>
+    fn take_in<S>(&mut self, line: &[u8], wire: &mut Wire<S>) -> Result<[Sending; 2], Departure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let now = Instant::now();
         let conn = self.tenancy.conn;
-        let woke =
-            if self.pulse.touch(now.into_std()) { hub.send(ToHub::Woke(conn)) } else { Sending::done() };
+        let was_late = self.pulse.touch(now.into_std());
+        let woke = if was_late { self.tenancy.hub.send(ToHub::Woke(conn)) } else { Sending::done() };
         let message = match ClientMessage::decode(line) {
             Ok(message) => message,
             Err(error) => {
@@ -214,13 +220,13 @@ impl Session {
             }
         };
         self.bad_lines = 0;
-        let told = match self.hear(message, now, hub) {
+        let told = match self.hear(message, now) {
             Pending::Answer(answer) => {
                 wire.answer(&answer);
                 let followed = std::mem::take(&mut self.followed);
-                if followed { hub.send(ToHub::Followed(conn)) } else { Sending::done() }
+                if followed { self.tenancy.hub.send(ToHub::Followed(conn)) } else { Sending::done() }
             }
-            Pending::Tell(message) => hub.send(message),
+            Pending::Tell(message) => self.tenancy.hub.send(message),
             Pending::Leave(departure) => return Err(departure),
             Pending::Nothing => Sending::done(),
         };
@@ -228,9 +234,9 @@ impl Session {
     }
 
     /// Decides what a message calls for.
-    fn hear(&mut self, message: ClientMessage, now: Instant, hub: &HubHandle) -> Pending {
+    fn hear(&mut self, message: ClientMessage, now: Instant) -> Pending {
         match message {
-            ClientMessage::Ping(ping) => Pending::Answer(self.beat(ping, now, hub)),
+            ClientMessage::Ping(ping) => Pending::Answer(self.beat(ping, now)),
             ClientMessage::Pong { .. } | ClientMessage::Other => Pending::Nothing,
             ClientMessage::Leave { reason } => {
                 let why = reason.map(|reason| clean::name(&reason)).unwrap_or_default();
@@ -254,8 +260,8 @@ impl Session {
     }
 
     /// Counts a ping and writes its pong.
-    fn beat(&mut self, ping: Ping, now: Instant, hub: &HubHandle) -> Vec<u8> {
-        let rules = hub.rules();
+    fn beat(&mut self, ping: Ping, now: Instant) -> Vec<u8> {
+        let rules = self.tenancy.hub.rules();
         let interval = rules.interval();
         let gap = self.last_beat.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
         self.last_beat = Some(now);
@@ -274,7 +280,7 @@ impl Session {
 
     /// Passes a line of chat on, unless the client talks too much.
     fn relay(&mut self, chat: Chat, now: Instant) -> Pending {
-        if self.chat.take(now) {
+        if self.chat.get_or_insert_default().take(now) {
             Pending::Tell(ToHub::Chat(self.tenancy.conn, Box::new(chat)))
         } else {
             let slower = ServerMessage::error(

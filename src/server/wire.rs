@@ -111,6 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self { io, link, busy: None }
     }
 
+    /// Returns the hub's end of it.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
     /// Gives the connection up, with what was read of it and not understood.
     pub(crate) fn into_parts(self) -> (S, BytesMut) {
         (self.io, self.busy.map(|busy| busy.input).unwrap_or_default())

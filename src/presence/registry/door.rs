@@ -102,7 +102,7 @@ impl Registry {
     /// There is no place for it, or its identity belongs to somebody else.
     pub fn join(&mut self, now: Instant, newcomer: &Newcomer) -> Result<Admission, Refusal> {
         self.check_block(now, newcomer)?;
-        let identity = newcomer.identity.clone().or_else(|| {
+        let mut identity = newcomer.identity.clone().or_else(|| {
             // A v1 client that leaves the choice to us gets a name nobody else has.
             (newcomer.version > 0).then(|| Identity {
                 id: newcomer.fresh_id.clone(),
@@ -110,8 +110,13 @@ impl Registry {
                 attempt: 0,
             })
         });
-        let known = if let Some(identity) = &identity {
-            self.by_id.get(&identity.id).copied()
+        let known = if let Some(identity) = &mut identity {
+            let known = self.by_id.get_key_value(&identity.id);
+            known.map(|(id, &key)| {
+                // Who comes back brings its identity in another copy, which nobody has to keep.
+                identity.id = id.clone();
+                key
+            })
         } else {
             let label = label(&newcomer.profile, &newcomer.claim);
             self.by_claim.get(&(newcomer.claim.clone(), label, newcomer.peer.ip())).copied()
@@ -205,15 +210,15 @@ impl Registry {
         }
         let old = self.rows.remove(&key);
         let sessions = old.as_ref().map_or(0, |row| row.sessions) + 1;
-        let mut rhythm = old.as_ref().map_or_else(|| Rhythm::new(now), |row| row.rhythm);
+        let mut rhythm = old.as_ref().map_or_else(|| Rhythm::new(now), |row| row.rhythm.clone());
         if old.is_some() {
             rhythm.change(now);
         }
         let mut tenure = old.and_then(|row| row.tenure);
-        match (&mut tenure, identity) {
+        match (&mut tenure, &identity) {
             (Some(tenure), Some(identity)) => tenure.pass_to(identity, newcomer),
             (None, Some(identity)) => {
-                tenure = Some(Box::new(Tenure::new(identity, newcomer.fresh_secret.clone())));
+                tenure = Some(Tenure::new(identity, newcomer.fresh_secret.clone()));
             }
             (_, None) => {}
         }
@@ -221,20 +226,21 @@ impl Registry {
         let row = Row {
             id: id.clone(),
             label: label(&newcomer.profile, &newcomer.claim),
-            claim: newcomer.claim.clone(),
+            claim: self.texts.share_claim(&newcomer.claim),
             peer: newcomer.peer,
             version: newcomer.version,
             dialect: newcomer.dialect,
-            profile: newcomer.profile.clone(),
+            profile: self.texts.share_profile(&newcomer.profile),
             sessions,
             rhythm,
             tenure,
             standing: Standing::Here(conn),
         };
-        self.rows.insert(key, row);
+        self.rows.insert(key, Box::new(row));
         let pulse = newcomer.pulse.clone();
         pulse.set_revision(self.rev);
-        self.live.insert(conn, Live::new(now, key, pulse, self.settings, newcomer.version > 0));
+        let live = Live::new(now, key, pulse, self.settings, newcomer.version > 0);
+        self.live.insert(conn, Box::new(live));
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });
@@ -252,8 +258,8 @@ impl Registry {
     fn mistaken_about(&self, now: Instant, key: RowKey, identity: Option<&Identity>) -> Option<Duration> {
         let row = self.rows.get(&key)?;
         let Standing::Gone(gone) = &row.standing else { return None };
-        let holder = &row.tenure.as_ref()?.holder;
-        let same_life = identity.is_some_and(|it| it.generation == holder.generation && it.generation > 0);
+        let generation = row.tenure.as_ref()?.generation;
+        let same_life = identity.is_some_and(|it| it.generation == generation && it.generation > 0);
         let ago = now.saturating_duration_since(gone.at);
         let soon = ago <= self.settings.timeout() * 2;
         (gone.departure.reason == Reason::Timeout && same_life && soon).then_some(ago)

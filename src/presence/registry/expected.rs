@@ -130,7 +130,7 @@ impl Registry {
             rhythm: Rhythm::new(now),
             tenure: id.clone().map(|id| {
                 let before = Identity { id, generation: 0, attempt: 0 };
-                Box::new(Tenure::new(before, "".into()))
+                Tenure::new(&before, "".into())
             }),
             id: id.unwrap_or_else(|| format!("~{}", key.0).into()),
             standing: Standing::Awaited(Box::new(awaited)),
@@ -141,7 +141,7 @@ impl Registry {
             self.roll.held += 1;
         }
         self.counts.add(State::Offline);
-        self.rows.insert(key, row);
+        self.rows.insert(key, Box::new(row));
     }
 
     /// Expects clients of these names from now on, and of no others.
@@ -194,7 +194,7 @@ impl Registry {
         };
         self.roll.held += 1;
         self.counts.add(State::Offline);
-        self.rows.insert(key, row);
+        self.rows.insert(key, Box::new(row));
         key
     }
 
@@ -297,7 +297,7 @@ impl Registry {
     /// Forgets a departed row whose time is over; one that is listed is expected again instead.
     pub(super) fn lapse(&mut self, key: RowKey) {
         let Some(name) = self.rows.get(&key).map(|row| row.label.clone()) else { return };
-        let namesake = |(&other, row): (&RowKey, &Row)| other != key && row.label == name;
+        let namesake = |(&other, row): (&RowKey, &Box<Row>)| other != key && row.label == name;
         if !self.roll.listed.contains_key(&name) || self.rows.iter().any(namesake) {
             return self.remove_gone(key);
         }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::retune::Following;
 use super::{Registry, Standing};
 use crate::presence::event::EventKind;
 use crate::presence::pulse::missed_beats;
@@ -58,7 +57,7 @@ impl Registry {
                 Some(_) if !overdue => flips.push((conn, State::Online)),
                 _ => {}
             }
-            if matches!(live.following, Following::Pinned { .. }) {
+            if live.is_pinned() {
                 // Its rhythm may come to fit, and nobody will say so: look again.
                 verdict.next = earliest(verdict.next, Some(now + settings.timeout()));
             }
@@ -92,7 +91,7 @@ impl Registry {
         verdict.probes.dedup();
         due.retain(|conn| self.live.get(conn).is_some_and(|live| now >= live.deadline()));
         for &conn in &due {
-            let Some(deadline) = self.live.get(&conn).map(super::Live::deadline) else { continue };
+            let Some(deadline) = self.live.get(&conn).map(|live| live.deadline()) else { continue };
             self.lateness.record(now.saturating_duration_since(deadline));
             self.depart(now, conn, Reason::Timeout.into());
         }

@@ -17,11 +17,9 @@ use crate::presence::view::Rollout;
 /// After so many of its old intervals without a word about the new ones, a client is lagging.
 const LAGGING_INTERVALS: u32 = 2;
 
-/// Whether a client goes by the settings in force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Following {
-    /// It does.
-    Current,
+/// Why a client does not go by the settings in force.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Behind {
     /// It was told, and has not said that it does.
     Told {
         /// When.
@@ -53,16 +51,12 @@ impl Live {
     fn retune(&mut self, now: Instant, new: Settings, pin: bool) {
         let interval = self.terms.interval();
         let kept = self.terms.longer(new);
-        self.following = match self.is_v1 {
-            true => Following::Told { at: now, interval },
-            false if pin && kept != new => Following::Pinned { at: now },
-            false => Following::Current,
+        let behind = match self.is_v1 {
+            true => Behind::Told { at: now, interval },
+            false if pin && kept != new => Behind::Pinned { at: now },
+            false => return self.move_to(now, new),
         };
-        if self.following == Following::Current {
-            self.move_to(now, new);
-        } else {
-            self.terms = kept;
-        }
+        (self.terms, self.behind) = (kept, Some(Box::new(behind)));
     }
 
     /// Judges by other settings than before, of which the client was not told.
@@ -72,12 +66,17 @@ impl Live {
     fn move_to(&mut self, came: Instant, new: Settings) {
         let spare = self.terms.timeout().saturating_sub(new.timeout());
         self.not_before = came.min(self.heard() + spare).max(self.not_before);
-        (self.terms, self.following) = (new, Following::Current);
+        (self.terms, self.behind) = (new, None);
+    }
+
+    /// Tells whether it keeps what it registered under, for as long as its rhythm does not fit anything else.
+    pub(super) fn is_pinned(&self) -> bool {
+        matches!(self.behind.as_deref(), Some(Behind::Pinned { .. }))
     }
 
     /// Lets a pinned client go by the settings in force, if its own rhythm fits them twice over.
     pub(super) fn unpin(&mut self, settings: Settings) {
-        if let Following::Pinned { at } = self.following
+        if let Some(&Behind::Pinned { at }) = self.behind.as_deref()
             && self.pulse.longest_gap().is_some_and(|gap| gap * 2 <= settings.timeout())
         {
             self.move_to(at, settings);
@@ -112,7 +111,7 @@ impl Registry {
     pub fn followed(&mut self, conn: ConnNo) {
         let Some(live) = self.live.get_mut(&conn) else { return };
         if live.pulse.revision() == self.rev {
-            (live.terms, live.following) = (self.settings, Following::Current);
+            (live.terms, live.behind) = (self.settings, None);
         }
     }
 
@@ -122,10 +121,10 @@ impl Registry {
         let mut rollout = Rollout::default();
         for live in self.live.values() {
             rollout.of += usize::from(live.is_v1);
-            match live.following {
-                Following::Current => rollout.applied += usize::from(live.is_v1),
-                Following::Pinned { .. } => rollout.pinned += 1,
-                Following::Told { at, interval } => {
+            match live.behind.as_deref() {
+                None => rollout.applied += usize::from(live.is_v1),
+                Some(Behind::Pinned { .. }) => rollout.pinned += 1,
+                Some(&Behind::Told { at, interval }) => {
                     let lags = now.saturating_duration_since(at) > interval * LAGGING_INTERVALS;
                     rollout.lagging += usize::from(lags);
                 }

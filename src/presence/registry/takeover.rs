@@ -16,17 +16,23 @@ const CONFLICT_TAKEOVERS: usize = 3;
 /// What a row remembers of its claimants, so that two of them can be told apart.
 #[derive(Debug, Clone)]
 pub(super) struct Tenure {
-    /// Which life of the client, and which of its connections, holds or held the row last.
-    pub(super) holder: Identity,
+    /// Which life of the client holds or held the row last.
+    pub(super) generation: u64,
+    /// Which of the connections of that life.
+    attempt: u64,
     /// What proves that a newcomer is that same client; empty where a restart has lost it.
     pub(super) secret: Arc<str>,
-    /// When the row was taken over lately, and from where to where.
-    takeovers: VecDeque<(Instant, IpAddr, IpAddr)>,
+    /// On the heap once there is any: few rows are ever taken over.
+    takeovers: Option<Box<Takeovers>>,
 }
 
+/// When a row was taken over lately, and from where to where.
+#[derive(Debug, Clone, Default)]
+struct Takeovers(VecDeque<(Instant, IpAddr, IpAddr)>);
+
 impl Tenure {
-    pub(super) fn new(holder: Identity, secret: Arc<str>) -> Self {
-        Self { holder, secret, takeovers: VecDeque::new() }
+    pub(super) fn new(holder: &Identity, secret: Arc<str>) -> Self {
+        Self { generation: holder.generation, attempt: holder.attempt, secret, takeovers: None }
     }
 
     /// Decides whether `newcomer` may take the row from a holder that is still connected.
@@ -43,28 +49,23 @@ impl Tenure {
         identity: &Identity,
         newcomer: &Newcomer,
     ) -> Result<(), Refusal> {
-        let rank = |of: &Identity| (of.generation, of.attempt);
-        if rank(identity) <= rank(&self.holder) {
+        if (identity.generation, identity.attempt) <= (self.generation, self.attempt) {
             return Err(Refusal::StaleGeneration);
         }
         let proven = newcomer.resume.as_ref().is_some_and(|secret| *secret == self.secret);
         if holder_is_fresh && !proven {
             // One whose welcome was lost on the way never learned the secret: it may wait for itself to go.
-            let is_itself =
-                identity.generation == self.holder.generation && newcomer.peer.ip() == holder_peer.ip();
+            let is_itself = identity.generation == self.generation && newcomer.peer.ip() == holder_peer.ip();
             return Err(Refusal::InUse { holder: holder_peer, is_itself });
         }
-        while self
-            .takeovers
-            .front()
-            .is_some_and(|&(at, ..)| now.saturating_duration_since(at) > CONFLICT_SPAN)
-        {
-            self.takeovers.pop_front();
+        let Takeovers(takeovers) = &mut **self.takeovers.get_or_insert_default();
+        while takeovers.front().is_some_and(|&(at, ..)| now.saturating_duration_since(at) > CONFLICT_SPAN) {
+            takeovers.pop_front();
         }
-        self.takeovers.push_back((now, holder_peer.ip(), newcomer.peer.ip()));
-        let two_addresses = self.takeovers.iter().any(|&(_, from, to)| from != to);
-        if self.takeovers.len() >= CONFLICT_TAKEOVERS && two_addresses {
-            self.takeovers.pop_front();
+        takeovers.push_back((now, holder_peer.ip(), newcomer.peer.ip()));
+        let two_addresses = takeovers.iter().any(|&(_, from, to)| from != to);
+        if takeovers.len() >= CONFLICT_TAKEOVERS && two_addresses {
+            takeovers.pop_front();
             return Err(Refusal::Conflict { holder: holder_peer });
         }
         Ok(())
@@ -73,8 +74,8 @@ impl Tenure {
     /// Hands the row to `holder`; a client that proved itself keeps its secret.
     ///
     /// Were the secret new each time, a welcome lost on the way would lock the client out.
-    pub(super) fn pass_to(&mut self, holder: Identity, newcomer: &Newcomer) {
-        self.holder = holder;
+    pub(super) fn pass_to(&mut self, holder: &Identity, newcomer: &Newcomer) {
+        (self.generation, self.attempt) = (holder.generation, holder.attempt);
         if self.secret.is_empty() || newcomer.resume.as_ref() != Some(&self.secret) {
             self.secret = newcomer.fresh_secret.clone();
         }
