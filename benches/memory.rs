@@ -11,8 +11,9 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let Ok(runtime) = runtime else { return println!("no runtime") };
     runtime.block_on(async {
-        let server = common::Served::start(&["--interval", "1h", "--timeout", "2h"]);
-        let settle = Duration::from_secs(2);
+        let Ok(state) = tempfile::tempdir() else { return println!("no room for the server's files") };
+        let server = common::Served::remembering(&["--interval", "1h", "--timeout", "2h"], state.path());
+        let settle = Duration::from_secs(3);
         tokio::time::sleep(settle).await;
         let empty = server.rss();
         let started = tokio::time::Instant::now();

@@ -22,14 +22,21 @@ pub fn private() -> OpenOptions {
 /// # Errors
 /// The folder cannot be written to, or the disk is full; then `target` is as it was.
 pub fn write_private(target: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_private_with(target, |file| file.write_all(bytes))
+}
+
+/// As [`write_private`], for what is written piece by piece.
+///
+/// # Errors
+/// Those of [`write_private`], and those of `write`; then `target` is as it was.
+pub fn write_private_with(target: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let temp = target.with_extension("tmp");
     match fs::remove_file(&temp) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let mut file = private().write(true).create_new(true).open(&temp)?;
-    let written =
-        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temp, target));
+    let written = write(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temp, target));
     if written.is_err() {
         let _ = fs::remove_file(&temp); // Best effort: on a full disk it frees what it took.
     } else if let Some(folder) = target.parent() {

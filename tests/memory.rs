@@ -4,24 +4,28 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Lab, options, secs};
 use presence_tui::presence::known::Known;
-use presence_tui::server::{Options, Terms};
+use presence_tui::server::{KnownList, Options, Terms};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-type Told = watch::Receiver<Arc<Vec<Known>>>;
+type Told = watch::Receiver<KnownList>;
+
+/// Waits for the next list; returns it, and how many milliseconds it took.
+async fn list(told: &mut Told) -> (Vec<Known>, u128) {
+    let asked = Instant::now();
+    timeout(secs(86_400), told.changed()).await.expect("a list").unwrap();
+    (told.borrow_and_update().take(), asked.elapsed().as_millis())
+}
 
 /// Waits for the next list; returns names, and how many milliseconds it took.
 async fn next(told: &mut Told) -> (Vec<String>, u128) {
-    let asked = Instant::now();
-    timeout(secs(86_400), told.changed()).await.expect("a list").unwrap();
-    let list = told.borrow_and_update().clone();
+    let (list, ms) = list(told).await;
     let names = list.iter().map(|known| known.profile.name.as_deref().unwrap().to_owned());
-    (names.collect(), asked.elapsed().as_millis())
+    (names.collect(), ms)
 }
 
 fn called(name: &str) -> String {
@@ -50,9 +54,10 @@ async fn ages_are_told_anew_once_a_minute_and_not_while_nobody_is_here() {
         ada.ping().await;
         tokio::time::sleep(secs(9)).await;
     }
-    let (_, ms) = next(&mut told).await;
+    let (known, ms) = list(&mut told).await;
     assert_eq!(ms, 6_000);
-    assert_eq!(told.borrow().first().unwrap().silent, secs(15));
+    assert_eq!(known.first().unwrap().silent, secs(15));
+    assert!(told.borrow().take().is_empty(), "a list is not kept when it was taken");
     ada.say(r#"{"type":"leave"}"#).await;
     assert_eq!(next(&mut told).await.0, Vec::<String>::new());
     assert!(timeout(secs(3_000), told.changed()).await.is_err(), "there is nothing to tell");
@@ -83,8 +88,7 @@ async fn who_returns_resumes_and_the_list_can_be_changed_meanwhile() {
     let _ada = lab.v1(&called("ada")).await;
     let _bob = lab.v1(&called("bob")).await;
     next(&mut told).await;
-    next(&mut told).await;
-    let expected = told.borrow().as_ref().clone();
+    let (expected, _) = list(&mut told).await;
     drop(lab);
 
     let expect_names = vec!["nas".to_owned()];

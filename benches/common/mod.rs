@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -26,21 +27,14 @@ pub struct Served {
 
 impl Served {
     pub fn start(args: &[&str]) -> Self {
-        Self::of(
-            Command::new(env!("CARGO_BIN_EXE_presence-tui"))
-                .args([
-                    "serve",
-                    "--headless",
-                    "--host",
-                    "127.0.0.1",
-                    "--port",
-                    "0",
-                    "--max-clients",
-                    "100000",
-                ])
-                .args(args)
-                .env("XDG_STATE_HOME", std::env::temp_dir().join("presence-tui-bench")),
-        )
+        let state = std::env::temp_dir().join("presence-tui-bench");
+        Self::of(&mut headless(args, "0", &state))
+    }
+
+    /// Starts one on a port that was asked for: such a server writes down who is here, in `state`.
+    pub fn remembering(args: &[&str], state: &Path) -> Self {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self::of(&mut headless(args, &free.port().to_string(), state))
     }
 
     /// Starts any server whose first line says where it listens.
@@ -80,6 +74,13 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn headless(args: &[&str], port: &str, state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_presence-tui"));
+    command.args(["serve", "--headless", "--host", "127.0.0.1", "--port", port, "--max-clients", "100000"]);
+    command.args(args).env("XDG_STATE_HOME", state);
+    command
 }
 
 /// Opens `n` connections and registers each as a v1 client that asks for nothing.

@@ -1,13 +1,13 @@
 //! Who was here when the server ended, kept in a small file for the next start.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -17,12 +17,14 @@ use crate::presence::Dialect;
 use crate::presence::EventKind;
 use crate::presence::known::Known;
 use crate::protocol::register::{Register, Tags};
-use crate::server::Remote;
+use crate::server::{KnownList, Remote};
 
 /// How the file is laid out; it grows when an older program could not read it any more.
 const VERSION: u32 = 1;
 /// The largest file that is read: a hundred thousand clients need half of that.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+/// How much is written at once.
+const WRITE_BYTES: usize = 64 * 1024;
 /// How long the last write may take while the program stops.
 const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 
@@ -35,13 +37,22 @@ pub(super) struct Memory {
 /// Such a file, and whom it tells to expect.
 pub(super) type Opened = (Memory, Vec<Known>);
 
-/// The file as it is written.
-#[derive(Debug, Serialize, Deserialize)]
+/// The file as it is read.
+#[derive(Debug, Deserialize)]
 struct Stored {
     version: u32,
     /// The wall clock, in milliseconds since 1970, from which the ages below count.
     written_ms: u64,
     clients: Vec<Client>,
+}
+
+/// The file as it is written, one client after the other: a large fleet is not laid out as text a second time.
+#[derive(Debug, Serialize)]
+struct Sheet<'a> {
+    version: u32,
+    written_ms: u64,
+    #[serde(serialize_with = "one_by_one")]
+    clients: &'a [Known],
 }
 
 /// A client in the file. What it told of itself is checked again when it is read: a file can be edited.
@@ -106,15 +117,15 @@ impl Memory {
     }
 
     /// Writes down who is known whenever that changes, until the server is over.
-    pub(super) fn keep(self, known: watch::Receiver<Arc<Vec<Known>>>, remote: Remote) -> Keeper {
+    pub(super) fn keep(self, known: watch::Receiver<KnownList>, remote: Remote) -> Keeper {
         Keeper(tokio::spawn(self.follow(known, remote)))
     }
 
     /// Returns what went wrong with the last write, if anything did.
-    async fn follow(self, mut known: watch::Receiver<Arc<Vec<Known>>>, remote: Remote) -> Option<String> {
+    async fn follow(self, mut known: watch::Receiver<KnownList>, remote: Remote) -> Option<String> {
         let mut trouble: Option<String> = None;
         while known.changed().await.is_ok() {
-            let (clients, wall_ms) = (known.borrow_and_update().clone(), wall_ms());
+            let (clients, wall_ms) = (known.borrow_and_update().take(), wall_ms());
             let path = self.path.clone();
             // Writing may take as long as its disk likes; heartbeats do not wait for it, nor does a verdict.
             let written = spawn_blocking(move || write(&path, &clients, wall_ms)).await;
@@ -224,14 +235,19 @@ fn restored(stored: Stored, wall_ms: u64) -> Vec<Known> {
 
 /// Writes the file anew.
 fn write(path: &Path, known: &[Known], wall_ms: u64) -> io::Result<()> {
-    let stored =
-        Stored { version: VERSION, written_ms: wall_ms, clients: known.iter().map(client).collect() };
-    let mut text = serde_json::to_vec(&stored)?;
-    text.push(b'\n');
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    files::write_private(path, &text)
+    files::write_private_with(path, |file| {
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
+        serde_json::to_writer(&mut file, &Sheet { version: VERSION, written_ms: wall_ms, clients: known })?;
+        file.write_all(b"\n")?;
+        file.flush()
+    })
+}
+
+fn one_by_one<S: Serializer>(known: &&[Known], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(known.iter().map(client))
 }
 
 fn client(known: &Known) -> Client {

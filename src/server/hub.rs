@@ -12,7 +12,7 @@ use super::fanout::{Audience, Fanout};
 use super::handle::{HubHandle, Knock, ToHub, Welcomed};
 use super::ledger::Ledger;
 use super::record::RecordBook;
-use super::roll::{Roll, names};
+use super::roll::{KnownList, Roll, names};
 use super::rules::Rules;
 use super::screen::Screen;
 use super::spread::Spread;
@@ -151,7 +151,7 @@ impl Hub {
     }
 
     /// Returns where it tells who is known, to be kept across a restart.
-    pub(crate) fn known(&self) -> watch::Sender<Arc<Vec<Known>>> {
+    pub(crate) fn known(&self) -> watch::Sender<KnownList> {
         self.roll.sender()
     }
 

@@ -34,12 +34,12 @@ use tokio_util::task::TaskTracker;
 
 pub use hub::{HERD_PER_S, Options, Summary};
 pub use link::QUEUE_BYTES_MAX;
+pub use roll::KnownList;
 pub use session::BAD_LINES_MAX;
 pub use socket::{Eye, Socket};
 pub use wire::{GOODBYE, WRITE_DEADLINE};
 
 use crate::presence::command::Command;
-use crate::presence::known::Known;
 use crate::presence::view::View;
 use crate::presence::{Dialects, Event, EventKind};
 use arrival::Caller;
@@ -74,7 +74,7 @@ pub struct Server {
     summary: oneshot::Receiver<Summary>,
     events: Option<mpsc::Receiver<Arc<Event>>>,
     views: watch::Receiver<Arc<View>>,
-    known: watch::Sender<Arc<Vec<Known>>>,
+    known: watch::Sender<KnownList>,
 }
 
 /// A way to steer a running server from another task.
@@ -159,7 +159,7 @@ impl Server {
     ///
     /// It ends with the server, and its last value is from before anybody was asked to leave.
     #[must_use]
-    pub fn known(&self) -> watch::Receiver<Arc<Vec<Known>>> {
+    pub fn known(&self) -> watch::Receiver<KnownList> {
         self.known.subscribe()
     }
 

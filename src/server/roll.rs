@@ -1,6 +1,6 @@
 //! Who is known, for whoever keeps it across a restart.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -21,10 +21,26 @@ pub(super) fn names(listed: Vec<String>) -> Vec<Arc<str>> {
     listed.into_iter().map(|name| clean::name(&name).into()).collect()
 }
 
+/// A list of who is known. It weighs as much as the fleet and is needed once, so whoever takes it has the only one.
+#[derive(Debug, Clone, Default)]
+pub struct KnownList(Arc<Mutex<Vec<Known>>>);
+
+impl KnownList {
+    fn new(known: Vec<Known>) -> Self {
+        Self(Arc::new(Mutex::new(known)))
+    }
+
+    /// Takes the list; it is empty from then on.
+    #[must_use]
+    pub fn take(&self) -> Vec<Known> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// Tells who is known whenever that has changed. Costs nothing while nobody listens.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
-    out: watch::Sender<Arc<Vec<Known>>>,
+    out: watch::Sender<KnownList>,
     /// Which state of the registry was told last.
     told: u64,
     last: Option<Instant>,
@@ -33,7 +49,7 @@ pub(super) struct Roll {
 }
 
 impl Roll {
-    pub(super) fn sender(&self) -> watch::Sender<Arc<Vec<Known>>> {
+    pub(super) fn sender(&self) -> watch::Sender<KnownList> {
         self.out.clone()
     }
 
@@ -64,7 +80,7 @@ impl Roll {
         let rows = u32::try_from(known.len()).unwrap_or(u32::MAX);
         self.period = PERIOD_MIN.max(PERIOD_PER_ROW * rows);
         (self.told, self.last) = (registry.known_changes(), Some(now));
-        self.out.send_replace(Arc::new(known));
+        self.out.send_replace(KnownList::new(known));
     }
 
     /// Tells it a last time: whoever is asked to leave from here on is expected back.

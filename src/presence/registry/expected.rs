@@ -402,6 +402,8 @@ impl Registry {
             })
             .collect();
         away.sort_unstable_by_key(|&(key, _)| key);
-        here.chain(away.into_iter().map(|(_, known)| known)).collect()
+        let mut all = Vec::with_capacity(self.live.len() + away.len());
+        all.extend(here.chain(away.into_iter().map(|(_, known)| known)));
+        all
     }
 }
