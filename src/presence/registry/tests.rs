@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod doubt;
 mod load;
+mod sizes;
 
 use super::judge::SECOND_LOOK;
 use super::*;
