@@ -118,13 +118,15 @@ struct Gone {
 }
 
 /// One connection. The sweep walks these and touches no row that stays as it is.
+///
+/// They lie side by side, as a sweep is as fast as memory can be read; what few connections have is elsewhere.
 #[derive(Debug)]
 struct Live {
     row: RowKey,
     pulse: Arc<Pulse>,
     since: Instant,
     /// Set while the client is late: when it was last heard before.
-    late_since: Option<Instant>,
+    late_since: Option<Box<Instant>>,
     /// What it is judged by.
     terms: Settings,
     /// Why that is not what is in force, should it be something else.
@@ -184,9 +186,8 @@ pub struct Registry {
     limits: Limits,
     /// Each on its own, so that a map with room to grow has room for pointers and not for rows.
     rows: HashMap<RowKey, Box<Row>>,
-    /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
-    /// end has nodes that are half empty.
-    live: BTreeMap<ConnNo, Box<Live>>,
+    /// By connection number, so in the order they joined.
+    live: BTreeMap<ConnNo, Live>,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
     by_claim: HashMap<Claimed, RowKey>,
@@ -449,7 +450,7 @@ impl Registry {
 
     fn state_of(&self, row: &Row) -> State {
         match &row.standing {
-            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, |live| live.state()),
+            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, Live::state),
             Standing::Gone(gone) if gone.departure.reason.is_failure() => State::TimedOut,
             Standing::Gone(_) => State::Left,
             Standing::Awaited(_) => State::Offline,

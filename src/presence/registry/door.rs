@@ -239,8 +239,7 @@ impl Registry {
         self.rows.insert(key, Box::new(row));
         let pulse = newcomer.pulse.clone();
         pulse.set_revision(self.rev);
-        let live = Live::new(now, key, pulse, self.settings, newcomer.version > 0);
-        self.live.insert(conn, Box::new(live));
+        self.live.insert(conn, Live::new(now, key, pulse, self.settings, newcomer.version > 0));
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);
         let kind = away.map_or(EventKind::Joined, |away| EventKind::Resumed { away });

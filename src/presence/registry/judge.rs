@@ -51,7 +51,7 @@ impl Registry {
                 continue;
             }
             let seen = live.pulse.last_seen();
-            match live.late_since {
+            match &live.late_since {
                 None if overdue && live.pulse.mark_late(seen) => flips.push((conn, State::Late)),
                 // Its session's report may have crossed the mark, or the interval has grown.
                 Some(_) if !overdue => flips.push((conn, State::Online)),
@@ -91,7 +91,7 @@ impl Registry {
         verdict.probes.dedup();
         due.retain(|conn| self.live.get(conn).is_some_and(|live| now >= live.deadline()));
         for &conn in &due {
-            let Some(deadline) = self.live.get(&conn).map(|live| live.deadline()) else { continue };
+            let Some(deadline) = self.live.get(&conn).map(super::Live::deadline) else { continue };
             self.lateness.record(now.saturating_duration_since(deadline));
             self.depart(now, conn, Reason::Timeout.into());
         }
@@ -114,7 +114,7 @@ impl Registry {
     /// Says that a client that was marked late has been heard again.
     pub fn woke(&mut self, now: Instant, conn: ConnNo) {
         let Some(live) = self.live.get(&conn) else { return };
-        if live.late_since.is_some_and(|before| live.pulse.last_seen() > before) {
+        if live.late_since.as_ref().is_some_and(|before| live.pulse.last_seen() > **before) {
             self.flip(now, conn, State::Online);
         }
     }
@@ -126,9 +126,9 @@ impl Registry {
         self.counts.remove(live.state());
         let key = live.row;
         let seen = live.pulse.last_seen();
-        let before = live.late_since.take().unwrap_or(seen);
+        let before = live.late_since.take().map_or(seen, |before| *before);
         let kind = if to == State::Late {
-            live.late_since = Some(seen);
+            live.late_since = Some(Box::new(seen));
             EventKind::Late { silent: now.saturating_duration_since(seen), interval }
         } else {
             let silent = seen.saturating_duration_since(before);
