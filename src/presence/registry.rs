@@ -291,7 +291,7 @@ impl Registry {
         }
         let before = std::mem::replace(&mut row.label, label(&profile, &claim));
         let after = row.label.clone();
-        (row.claim, row.profile) = (self.texts.share_claim(&claim), self.texts.share_profile(&profile));
+        (row.claim, row.profile) = (self.texts.share_claim(claim), self.texts.share_profile(profile));
         self.emit(now, Some(key), EventKind::Updated);
         if before != after {
             self.meet(key, &after);

@@ -30,8 +30,8 @@ impl Registry {
     ///
     /// `unread` tells whether something has arrived from a client that its
     /// session has not read yet. Such a client is not judged: when this side is
-    /// the slow one, nobody is blamed. A sweep of 100,000 pulses costs a
-    /// fraction of a millisecond, and a change of settings re-arms nothing.
+    /// the slow one, nobody is blamed. A sweep of 10,000 pulses costs about a
+    /// millisecond, and a change of settings re-arms nothing.
     pub fn sweep(&mut self, now: Instant, unread: impl Fn(ConnNo) -> bool) -> Verdict {
         let settings = self.settings;
         let mut verdict = Verdict::default();
