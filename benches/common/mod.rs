@@ -86,7 +86,8 @@ impl Drop for Served {
     }
 }
 
-fn headless(args: &[&str], port: &str, state: &Path) -> Command {
+/// Returns the command that starts a server without a screen.
+pub fn headless(args: &[&str], port: &str, state: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_presence-tui"));
     command.args(["serve", "--headless", "--host", "127.0.0.1", "--port", port, "--max-clients", "100000"]);
     command
@@ -111,14 +112,23 @@ pub async fn fleet(addr: SocketAddr, n: usize) -> Vec<TcpStream> {
 }
 
 async fn register(addr: SocketAddr, number: usize) -> TcpStream {
+    welcomed(addr, number).await.0
+}
+
+/// Opens a connection and registers; returns it and how many bytes the welcome had.
+pub async fn welcomed(addr: SocketAddr, number: usize) -> (TcpStream, usize) {
     let mut stream = TcpStream::connect(addr).await.unwrap();
-    let line = format!(
+    stream.write_all(register_line(number).as_bytes()).await.unwrap();
+    let welcome = read_line(&mut stream).await;
+    (stream, welcome.len())
+}
+
+/// What a client says first.
+pub fn register_line(number: usize) -> String {
+    format!(
         "{{\"type\":\"register\",\"client_ip\":\"127.0.0.1\",\"client_port\":{},\"v\":1,\"id\":\"client-{number}\",\"name\":\"client-{number}\"}}\n",
         number % 65_536
-    );
-    stream.write_all(line.as_bytes()).await.unwrap();
-    read_line(&mut stream).await;
-    stream
+    )
 }
 
 /// Reads one line; what comes after it in the same segment is not expected.

@@ -142,13 +142,15 @@ struct Gone {
 }
 
 /// One connection. The sweep walks these and touches no row that stays as it is.
+///
+/// They lie side by side, as a sweep is as fast as memory can be read; what few connections have is elsewhere.
 #[derive(Debug)]
 struct Live {
     row: RowKey,
     pulse: Arc<Pulse>,
     since: Instant,
     /// Set while the client is late: when it was last heard before.
-    late_since: Option<Instant>,
+    late_since: Option<Box<Instant>>,
     /// What it is judged by.
     terms: Settings,
     /// Why that is not what is in force, should it be something else.
@@ -324,7 +326,7 @@ impl Registry {
         }
         let before = std::mem::replace(&mut row.label, label(&profile, &claim));
         let after = row.label.clone();
-        (row.claim, row.profile) = (self.texts.share_claim(&claim), self.texts.share_profile(&profile));
+        (row.claim, row.profile) = (self.texts.share_claim(claim), self.texts.share_profile(profile));
         self.emit(now, Some(key), EventKind::Updated);
         if before != after {
             self.meet(key, &after);

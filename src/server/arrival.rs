@@ -237,6 +237,14 @@ mod tests {
     const TASK_BYTES_MAX: usize = 136;
     use crate::presence::{Revision, Settings};
 
+    #[test]
+    fn what_the_hub_has_of_a_session_stays_small() {
+        let sizes = [("a session", size_of::<Session>(), 88), ("a link", size_of::<Link>(), 56)];
+        for (what, bytes, most) in sizes {
+            assert!(bytes <= most, "{what}: {bytes} bytes");
+        }
+    }
+
     #[tokio::test]
     async fn other_dialects_cost_a_session_of_ours_no_memory() {
         let rules = Rules::new(Revision(1), Settings::default(), Duration::from_secs(5));

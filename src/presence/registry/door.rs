@@ -129,7 +129,7 @@ impl Registry {
         if let Some(conn) = replaced {
             self.depart(now, conn, Departure::new(Reason::Replaced, format!("by {}", newcomer.peer)));
         }
-        Ok(self.admit(now, newcomer, identity, known, replaced))
+        Ok(self.admit(now, newcomer, identity.as_ref(), known, replaced))
     }
 
     fn check_block(&mut self, now: Instant, newcomer: &Newcomer) -> Result<(), Refusal> {
@@ -188,7 +188,7 @@ impl Registry {
         &mut self,
         now: Instant,
         newcomer: &Newcomer,
-        identity: Option<Identity>,
+        identity: Option<&Identity>,
         known: Option<RowKey>,
         replaced: Option<ConnNo>,
     ) -> Admission {
@@ -201,10 +201,9 @@ impl Registry {
             self.last_row += 1;
             RowKey(self.last_row)
         });
-        let mistaken = known.and_then(|key| self.mistaken_about(now, key, identity.as_ref()));
+        let mistaken = known.and_then(|key| self.mistaken_about(now, key, identity));
         let away = known.and_then(|key| self.leave_graveyard(now, key));
-        let id =
-            identity.as_ref().map_or_else(|| format!("~{}", key.0).into(), |identity| identity.id.clone());
+        let id = identity.map_or_else(|| format!("~{}", key.0).into(), |identity| identity.id.clone());
         if identity.is_some() {
             self.by_id.insert(id.clone(), key);
         }
@@ -227,11 +226,11 @@ impl Registry {
         let row = Row {
             id: id.clone(),
             label: label(&newcomer.profile, &newcomer.claim),
-            claim: self.texts.share_claim(&newcomer.claim),
+            claim: self.texts.share_claim(newcomer.claim.clone()),
             peer: newcomer.peer,
             version: newcomer.version,
             dialect: newcomer.dialect,
-            profile: self.texts.share_profile(&newcomer.profile),
+            profile: self.texts.share_profile(newcomer.profile.clone()),
             sessions,
             rhythm,
             tenure,

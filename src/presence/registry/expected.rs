@@ -303,8 +303,8 @@ impl Registry {
     /// Forgets a departed row whose time is over; one that is listed is expected again instead.
     pub(super) fn lapse(&mut self, key: RowKey) {
         let Some(name) = self.rows.get(&key).map(|row| row.label.clone()) else { return };
-        let namesake = |(&other, row): (&RowKey, &Box<Row>)| other != key && row.label == name;
-        if !self.roll.listed.contains_key(&name) || self.rows.iter().any(namesake) {
+        let has_namesake = || self.rows.iter().any(|(&other, row)| other != key && row.label == name);
+        if !self.roll.listed.contains_key(&name) || has_namesake() {
             return self.remove_gone(key);
         }
         let Some(row) = self.rows.get_mut(&key) else { return };

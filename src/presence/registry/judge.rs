@@ -77,7 +77,7 @@ impl Registry {
                 continue;
             }
             let seen = live.pulse.last_seen();
-            match live.late_since {
+            match &live.late_since {
                 None if overdue && live.pulse.mark_late(seen) => flips.push((conn, State::Late)),
                 // Its session's report may have crossed the mark, or the interval has grown.
                 Some(_) if !overdue => flips.push((conn, State::Online)),
@@ -149,7 +149,7 @@ impl Registry {
     /// Says that a client that was marked late has been heard again.
     pub fn woke(&mut self, now: Instant, conn: ConnNo) {
         let Some(live) = self.live.get(&conn) else { return };
-        if live.late_since.is_some_and(|before| live.pulse.last_seen() > before) {
+        if live.late_since.as_ref().is_some_and(|before| live.pulse.last_seen() > **before) {
             self.flip(now, conn, State::Online);
             self.look_again(now, conn);
         }
@@ -162,9 +162,9 @@ impl Registry {
         self.counts.remove(live.state());
         let key = live.row;
         let seen = live.pulse.last_seen();
-        let before = live.late_since.take().unwrap_or(seen);
+        let before = live.late_since.take().map_or(seen, |before| *before);
         let kind = if to == State::Late {
-            live.late_since = Some(seen);
+            live.late_since = Some(Box::new(seen));
             EventKind::Late { silent: now.saturating_duration_since(seen), interval }
         } else {
             let silent = seen.saturating_duration_since(before);

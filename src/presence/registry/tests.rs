@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 mod doubt;
 mod load;
+mod sizes;
 mod turns;
 mod views;
 
