@@ -72,6 +72,7 @@ impl Toy {
             gone: None,
             acked: false,
             flapping: false,
+            past: None,
             changed: now,
         });
         let window = Window { height: 100, events: 10, ..Window::default() };
@@ -84,7 +85,13 @@ impl Toy {
     fn tell(&mut self, at: usize, kind: EventKind) {
         self.seq += 1;
         let who = self.rows.get(at).and_then(|row| {
-            Some(Who { row: row.key, id: row.id.clone(), label: row.label.clone(), peer: row.peer? })
+            Some(Who {
+                row: row.key,
+                id: row.id.clone(),
+                label: row.label.clone(),
+                peer: row.peer?,
+                user: None,
+            })
         });
         self.events.push(Arc::new(Event { seq: self.seq, at: Instant::now(), who, kind }));
     }

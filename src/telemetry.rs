@@ -218,7 +218,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer: SocketAddr = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer };
+        let who = Who { row: RowKey(1), id: HOSTILE.into(), label: HOSTILE.into(), peer, user: None };
         let departure = Departure::new(Reason::Lost, HOSTILE);
         let kind = EventKind::Gone { departure, silent: Duration::ZERO, up: Duration::ZERO, missed: 0 };
         Event { seq: 1, at, who: Some(who), kind }

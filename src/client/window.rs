@@ -275,6 +275,7 @@ impl Fleet for Roster<'_> {
             gone: peer.gone.clone(),
             acked: self.acked.contains(&key),
             flapping: false,
+            past: None,
             changed: peer.changed,
         })
     }

@@ -34,6 +34,8 @@ pub struct Who {
     pub label: Arc<str>,
     /// Where the connection really came from.
     pub peer: SocketAddr,
+    /// The person it belongs to.
+    pub user: Option<Arc<str>>,
 }
 
 /// Who asked for a change of settings.

@@ -9,6 +9,7 @@ pub mod dialect;
 pub mod event;
 pub mod known;
 pub mod lateness;
+pub mod past;
 pub mod pulse;
 pub mod reason;
 pub mod registry;

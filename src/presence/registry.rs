@@ -331,7 +331,8 @@ impl Registry {
     fn emit(&mut self, now: Instant, key: Option<RowKey>, kind: EventKind) {
         let who = key.and_then(|row| {
             let known = self.rows.get(&row)?;
-            Some(Who { row, id: known.id.clone(), label: known.label.clone(), peer: known.peer })
+            let (id, label, user) = (known.id.clone(), known.label.clone(), known.profile.user.clone());
+            Some(Who { row, id, label, peer: known.peer, user })
         });
         if kind.changes_known() {
             self.roll.touch();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::dialect::Dialect;
 use super::event::Event;
+use super::past::Past;
 use super::pulse::BeatStrip;
 use super::reason::Departure;
 use super::row::{Counts, RowKey, State, Tag};
@@ -234,6 +235,8 @@ pub struct RowView {
     pub acked: bool,
     /// Whether it changes state too often to be trusted.
     pub flapping: bool,
+    /// What is remembered of it, where that is kept and known by now.
+    pub past: Option<Arc<Past>>,
     /// When its state last changed, for the short pulse on the screen.
     pub changed: Instant,
 }

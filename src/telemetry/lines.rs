@@ -265,7 +265,7 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "any instant will do")]
         let at = Instant::now();
         let peer = "127.0.0.1:51822".parse().unwrap();
-        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer };
+        let who = Who { row: RowKey(1), id: "k3v9".into(), label: label.into(), peer, user: None };
         Event { seq: 7, at, who: Some(who), kind }
     }
 

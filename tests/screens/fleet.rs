@@ -146,13 +146,14 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
         gone: gone.clone(),
         acked: sketch.name == "edge-lon-3",
         flapping: false,
+        past: None,
         changed: gone.map_or(ago(if sketch.state == State::Late { 0.7 } else { 700.0 }), |(at, _)| at),
     }
 }
 
 fn who(row: &RowView) -> Who {
     let peer = row.peer.unwrap_or_else(|| SocketAddr::from(([10, 0, 0, 1], 1)));
-    Who { row: row.key, id: row.id.clone(), label: row.label.clone(), peer }
+    Who { row: row.key, id: row.id.clone(), label: row.label.clone(), peer, user: None }
 }
 
 fn events(rows: &[RowView]) -> Vec<Arc<Event>> {

@@ -60,6 +60,7 @@ impl Fleet for Registry {
             gone,
             acked: glance.acked,
             flapping: row.rhythm.is_flapping(now),
+            past: None,
             changed: row.rhythm.last_change(),
         })
     }
