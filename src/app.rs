@@ -4,8 +4,10 @@ mod awake;
 mod demo;
 mod face;
 mod foreign;
+mod history;
 mod join;
 mod memory;
+mod recall;
 mod running;
 mod serve;
 mod signals;
@@ -75,6 +77,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
+        Command::History(args) => history::history(args, &config, state_dir.as_deref(), out)?,
         Command::Config(_) | Command::Completions(_) | Command::Swarm(_) => {
             print(out, config.print().as_bytes())?;
         }

@@ -5,6 +5,7 @@
 //! comes from.
 
 mod foreign;
+mod history;
 mod swarm;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
+pub use history::HistoryArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
 
 /// What the binary is called, in usage lines and in completions.
@@ -68,6 +70,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui swarm 127.0.0.1 -n 1000 --duration 60s\n  presence-tui swarm hq.example.com:9000 -n 5000 --rate 500 --churn 10\n  presence-tui swarm 127.0.0.1 -n 2000 --freeze 500 --duration 5m --json >report.json\n\nThe server must allow as many: serve --max-clients N, and files for them (ulimit -n).\nWatch \"own lag\" in the report: where it is as long as what is measured, this end is the slow one."
     )]
     Swarm(SwarmArgs),
+    /// Tell who was here when: sessions, outages and uptime, also while a server runs
+    #[command(
+        after_help = "Examples:\n  presence-tui history\n  presence-tui history --since 7d --client build-7\n  presence-tui history --port 9000 --json\n\nUptime is the time a client was online, of the time a server was there to tell."
+    )]
+    History(HistoryArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -228,7 +235,7 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
+            Self::Swarm(_) | Self::History(_) | Self::Config(_) | Self::Completions(_) => Vec::new(),
         }
     }
 
@@ -239,7 +246,7 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
+            Self::Swarm(_) | Self::History(_) | Self::Config(_) | Self::Completions(_) => Role::Show,
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -252,6 +259,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
+            Self::History(args) => args.config.as_deref(),
             Self::Demo(_) | Self::Swarm(_) | Self::Completions(_) => None,
         }
     }

@@ -10,6 +10,7 @@
 //! - [`client`]: one connection, kept up for ever.
 //! - [`swarm`]: many small clients that put a server to the test.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
+//! - [`history`]: who was here when, in a file; what is asked of it later.
 //! - [`clock`]: notices that this process did not run.
 //! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
 //! - [`app`]: the wiring, and the order of starting and stopping.
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod files;
+pub mod history;
 pub mod net;
 pub mod presence;
 pub mod protocol;

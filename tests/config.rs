@@ -251,7 +251,7 @@ fn what_stands_in_the_wrong_place_is_pointed_to_the_right_one() {
     );
     assert_eq!(
         problems_of("[zebra]\n"),
-        ["config.toml:1:2: zebra is not a section (there are server, client, ui, log, expect)"]
+        ["config.toml:1:2: zebra is not a section (there are server, client, ui, log, history, expect)"]
     );
     let quoted = problems_of("[server]\nport = \"8080\"\n");
     assert_eq!(quoted, ["config.toml:2:8: server.port: \"8080\" is not a port (0 to 65535, without quotes)"]);

@@ -33,7 +33,9 @@ fn every_setting_has_its_line_with_its_default() -> io::Result<()> {
         }
     }
     let lines = readme.lines().filter(|line| {
-        ["server", "client", "ui", "log"].iter().any(|section| line.starts_with(&format!("| `{section}.")))
+        ["server", "client", "ui", "log", "history"]
+            .iter()
+            .any(|section| line.starts_with(&format!("| `{section}.")))
     });
     assert_eq!(lines.count(), KEYS.len(), "the README has lines for settings that do not exist, or twice");
     Ok(())

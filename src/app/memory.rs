@@ -24,7 +24,7 @@ const VERSION: u32 = 1;
 /// The largest file that is read: a hundred thousand clients need half of that.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 /// How long the last write may take while the program stops.
-const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
+pub(super) const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 
 /// The file of one server.
 #[derive(Debug, Clone)]

@@ -11,12 +11,14 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Start;
 use super::face::{Face, Wish};
-use super::memory::{Keeper, Opened};
+use super::memory::{Keeper, LAST_WRITE_MAX, Opened};
+use super::recall::recall;
 use super::serve::{options, reload};
 use super::signals::{Asked, Signals};
+use super::{Start, history};
 use crate::config::{self, Config, Saved, Sources};
+use crate::history::{History, Plan, Recorder};
 use crate::net;
 use crate::presence::command::Command;
 use crate::presence::span::brief;
@@ -30,6 +32,8 @@ pub(super) struct Running {
     server: Server,
     /// What writes down who is here, where that is kept.
     memory: Option<Keeper>,
+    /// What remembers who was here when, where that is kept.
+    history: Option<History>,
     face: Face,
     /// A screen is drawn, so what is to be said goes there.
     drawn: bool,
@@ -37,6 +41,15 @@ pub(super) struct Running {
     lines: Arc<Lines>,
     log: Log,
     began: Instant,
+}
+
+/// What outlives a server.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Who is expected back.
+    pub(super) memory: Option<Opened>,
+    /// Who was here when.
+    pub(super) history: Option<Plan>,
 }
 
 impl Running {
@@ -47,18 +60,21 @@ impl Running {
         addr: SocketAddr,
         start: Start,
         note: &str,
-        memory: Option<Opened>,
+        kept: Kept,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let Start { lines, log, remarks, screen } = start;
         let drawn = screen.is_some();
-        let (memory, expected) = memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
+        let (memory, expected) =
+            kept.memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
         lines.listening(addr);
         let mut server = Server::start(options(config, expected), HubHost::Thread)
             .context("cannot start the hub's thread")?;
         let remote = server.remote();
         let memory = memory.map(|memory| memory.keep(server.known(), remote.clone()));
         remote.speak(config.server.dialects);
+        let history = kept.history.map(|plan| history::start(plan, remote.clone())).transpose();
+        let history = history.context("cannot start the history's thread")?;
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;
@@ -74,10 +90,10 @@ impl Running {
         server.open(TcpListener::from_std(listener).context("cannot listen")?);
         let events = server.events().context("nobody else takes the events")?;
         let lines = Arc::new(lines);
-        let pump =
-            write_lines(events, lines.clone()).context("cannot start the thread that writes events")?;
-        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look));
-        Ok(Self { server, memory, face, drawn, pump, lines, log, began })
+        let pump = write_lines(events, lines.clone(), history.as_ref().map(History::recorder))
+            .context("cannot start the thread that writes events")?;
+        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, look, history.as_ref()));
+        Ok(Self { server, memory, history, face, drawn, pump, lines, log, began })
     }
 
     /// Does what the operator and the system ask for, until one of them asks to stop.
@@ -126,7 +142,7 @@ impl Running {
         signals: &mut Signals,
         first: impl Future<Output = ()>,
     ) -> Result<String, TuiError> {
-        let Self { server, memory, mut face, drawn, pump, lines, log, began } = self;
+        let Self { server, memory, history, mut face, drawn, pump, lines, log, began } = self;
         let stopping = async {
             first.await;
             let summary = server.stop().await;
@@ -144,12 +160,16 @@ impl Running {
         let closed = face.close().await;
         // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
         let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+        let forgotten = match history {
+            Some(history) => history.finish(LAST_WRITE_MAX).await,
+            None => None,
+        };
         let (summary, unwritten) = stopped.unzip();
-        let unwritten = unwritten.flatten();
+        let unwritten = unwritten.flatten().into_iter().chain(forgotten);
         let words =
             summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
-        if let Some(trouble) = &unwritten {
-            lines.warn(trouble);
+        for trouble in unwritten {
+            lines.warn(&trouble);
         }
         lines.note(&words);
         if let Some(lines) = Arc::into_inner(lines) {
@@ -160,9 +180,13 @@ impl Running {
 }
 
 /// Shows the dashboard.
-fn dashboard(server: &Server, bound: SocketAddr, look: tui::Options) -> Face {
+fn dashboard(server: &Server, bound: SocketAddr, look: tui::Options, history: Option<&History>) -> Face {
     let join_line = format!("presence-tui join {}", net::reachable(bound));
-    let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
+    let views = match history {
+        Some(history) => recall(server.views(), history.asker()),
+        None => server.views(),
+    };
+    let screen = Screen::Serve { bound, join_line, read_only: false, views };
     Face::show(screen, look)
 }
 
@@ -192,10 +216,20 @@ async fn save(config: &Config, settings: Settings, remote: &Remote) {
 ///
 /// On a thread of its own: ten thousand departures at once are ten thousand
 /// lines, and the sessions should not wait for them to be written.
-fn write_lines(mut events: mpsc::Receiver<Arc<Event>>, lines: Arc<Lines>) -> io::Result<JoinHandle<()>> {
+fn write_lines(
+    mut events: mpsc::Receiver<Arc<Event>>,
+    lines: Arc<Lines>,
+    history: Option<Recorder>,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("events".to_owned()).spawn(move || {
         while let Some(event) = events.blocking_recv() {
+            if let Some(history) = &history {
+                history.note(&event);
+            }
             lines.event(&event);
+        }
+        if let Some(history) = history {
+            history.end();
         }
     })
 }

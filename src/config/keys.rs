@@ -6,16 +6,20 @@ use std::time::Duration;
 use super::print::{quoted, seconds, span, table, words};
 use super::resolve::Draft;
 use super::value::{self, Written};
-use super::{Config, paths};
+use super::{Config, HistoryFile, paths};
 use crate::presence::Settings;
 use crate::presence::settings::{INTERVAL_MIN, SettingsError, TIMEOUT_MAX};
 
 /// The sections of the file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 4] = [
+pub const SECTIONS: [(&str, &str); 5] = [
     ("server", "What `presence-tui serve` goes by."),
     ("client", "What `presence-tui join` goes by."),
     ("ui", "The screen of both."),
     ("log", "The log file of both. Nothing is ever logged to the terminal."),
+    (
+        "history",
+        "What `presence-tui serve` remembers for `presence-tui history`: who came and went, and never a ping.",
+    ),
 ];
 
 /// How a setting can be given on the command line.
@@ -91,7 +95,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 29] = [
+pub static KEYS: [Key; 32] = [
     Key {
         section: "server",
         name: "host",
@@ -371,11 +375,7 @@ pub static KEYS: [Key; 29] = [
         doc: "Folder of the log files. Not set: logs in the state folder, $XDG_STATE_HOME/presence-tui or ~/.local/state/presence-tui.",
         preset: Example("\"/var/log/presence-tui\""),
         set: |d, w| {
-            let dir = PathBuf::from(value::text(w, "a folder")?);
-            d.config.log.dir = Some(match (dir.strip_prefix("~"), &d.home) {
-                (Ok(rest), Some(home)) => home.join(rest),
-                _ => dir,
-            });
+            d.config.log.dir = Some(path(d, value::text(w, "a folder")?));
             Ok(())
         },
         show: |c| c.log.dir.as_ref().map(|dir| quoted(&dir.display().to_string())),
@@ -400,7 +400,61 @@ pub static KEYS: [Key; 29] = [
         set: |d, w| value::count(w, "a number of files", 1..=10_000).map(|n| d.config.log.max_files = n),
         show: |c| Some(c.log.max_files.to_string()),
     },
+    Key {
+        section: "history",
+        name: "path",
+        word: "history-path",
+        on_command_line: No,
+        doc: "The file. Not set: history-PORT.db in the state folder. \"off\" or \"\": none.",
+        preset: Example("\"/var/lib/presence-tui/history.db\""),
+        set: |d, w| history_file(d, w).map(|file| d.config.history.file = file),
+        show: |c| match &c.history.file {
+            HistoryFile::InStateFolder => None,
+            HistoryFile::At(path) => Some(quoted(&path.display().to_string())),
+            HistoryFile::Off => Some(quoted("off")),
+        },
+    },
+    Key {
+        section: "history",
+        name: "retention",
+        word: "history-retention",
+        on_command_line: No,
+        doc: "How long it is kept.",
+        preset: Value("\"30d\""),
+        set: |d, w| value::duration(w).map(|span| d.config.history.retention = span),
+        show: |c| Some(span(c.history.retention)),
+    },
+    Key {
+        section: "history",
+        name: "max_mb",
+        word: "history-max-mb",
+        on_command_line: No,
+        doc: "How large the file may be, in megabytes; the oldest goes first.",
+        preset: Value("256"),
+        set: |d, w| {
+            value::count(w, "a number of megabytes", 1..=1_000_000).map(|n| d.config.history.max_mb = n)
+        },
+        show: |c| Some(c.history.max_mb.to_string()),
+    },
 ];
+
+/// Reads a path; `~` is the home folder.
+fn path(draft: &Draft, text: &str) -> PathBuf {
+    let path = PathBuf::from(text);
+    match (path.strip_prefix("~"), &draft.home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    }
+}
+
+fn history_file(draft: &Draft, written: &Written) -> Result<HistoryFile, String> {
+    match written {
+        Written::Plain(text) | Written::Text(text) if matches!(text.trim(), "" | "off") => {
+            Ok(HistoryFile::Off)
+        }
+        _ => Ok(HistoryFile::At(path(draft, value::text(written, "a file")?))),
+    }
+}
 
 fn interval(written: &Written) -> Result<Duration, String> {
     let interval = value::duration(written)?;

@@ -46,6 +46,8 @@ pub struct Config {
     pub ui: UiConfig,
     /// What the log goes by.
     pub log: LogConfig,
+    /// What the history goes by.
+    pub history: HistoryConfig,
     /// The clients that ought to be there, in the order of the file.
     pub expect: Vec<Expected>,
     /// The file that was read; `None` when there was none.
@@ -141,6 +143,29 @@ pub struct LogConfig {
     pub level: String,
     /// How many daily files are kept.
     pub max_files: usize,
+}
+
+/// What the history goes by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryConfig {
+    /// Where it is kept.
+    pub file: HistoryFile,
+    /// How long.
+    pub retention: Duration,
+    /// How large the file may be, in megabytes.
+    pub max_mb: usize,
+}
+
+/// Where the history is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HistoryFile {
+    /// In the state folder, a file for each port.
+    #[default]
+    InStateFolder,
+    /// In this file.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 impl Config {

@@ -13,6 +13,7 @@ use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
 use super::{ClientConfig, Config, ConfigError, Expected, LogConfig, ServerConfig, Source, UiConfig, named};
+use super::{HistoryConfig, HistoryFile};
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
 
@@ -385,6 +386,7 @@ fn blank(host_name: &str) -> Config {
             save_changes: false,
         },
         log: LogConfig { dir: None, level: String::new(), max_files: 0 },
+        history: HistoryConfig { file: HistoryFile::default(), retention: Duration::ZERO, max_mb: 0 },
         expect: Vec::new(),
         file: None,
         port_is_explicit: false,
