@@ -174,6 +174,8 @@ impl Keeper {
             self.shared.written.fetch_add(count as u64, Relaxed);
         }
         self.waits_since = None;
+        // Each write says as well that the server is there.
+        self.alive_at = now.mono + if self.ring.anybody() { ALIVE } else { ALIVE_ALONE };
         true
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::store::{check, int, ms, runs, stay};
+use super::store::{LOCK, beside, check, int, ms, runs, stay};
 use super::timeline::{Over, Span, Stay, Timeline, known_since};
 use super::{Trouble, sql};
 use crate::presence::past::{Outage, Share};
@@ -126,7 +126,7 @@ pub fn read(question: &Question) -> Result<Report, Trouble> {
 
 /// Tells whether a server holds the right to write to the file.
 fn is_written_to(path: &Path) -> bool {
-    let lock = File::open(path.with_extension("lock"));
+    let lock = File::open(beside(path, LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
@@ -151,8 +151,8 @@ impl Reader<'_> {
             Some(wanted) => matching(all, wanted),
             None => all,
         };
-        let mut stays = self.stays(window, until, by_name.then_some(&chosen))?;
-        let flaps = self.flaps(window.from)?;
+        let only = by_name.then_some(&chosen);
+        let (mut stays, flaps) = (self.stays(window, until, only)?, self.flaps(window.from, only)?);
         let mut clients = Vec::new();
         for known in chosen {
             let stays = stays.remove(&known.number).unwrap_or_default();
@@ -221,23 +221,26 @@ impl Reader<'_> {
         }
         let mut all = self.db.prepare(sql::STAYS)?;
         let mut rows = all.query(params![int(window.from)])?;
-        let (mut of, mut stays) = (None, Vec::new());
         while let Some(row) = rows.next()? {
-            let number: i64 = row.get(0)?;
-            if of != Some(number)
-                && let Some(before) = of.replace(number)
-            {
-                found.insert(before, std::mem::take(&mut stays));
-            }
-            stays.push(stay(row, 1, until)?);
+            found.entry(row.get(0)?).or_default().push(stay(row, 1, until)?);
         }
-        found.extend(of.map(|number| (number, stays)));
         Ok(found)
     }
 
-    fn flaps(&self, from: u64) -> rusqlite::Result<HashMap<i64, u64>> {
-        let mut flaps = self.db.prepare(sql::FLAPS)?;
-        flaps.query_map(params![int(from)], |row| Ok((row.get(0)?, ms(row.get(1)?))))?.collect()
+    /// Returns how often clients flapped: these, or everybody.
+    fn flaps(&self, from: u64, chosen: Option<&Vec<Known>>) -> rusqlite::Result<HashMap<i64, u64>> {
+        let flaps = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, ms(row.get(1)?)));
+        let Some(chosen) = chosen else {
+            return self.db.prepare(sql::FLAPS)?.query_map(params![int(from)], flaps)?.collect();
+        };
+        let mut of = self.db.prepare(sql::FLAPS_OF)?;
+        let mut found = HashMap::new();
+        for known in chosen {
+            for one in of.query_map(params![int(from), known.number], flaps)? {
+                found.extend([one?]);
+            }
+        }
+        Ok(found)
     }
 
     fn sessions(&self, client: i64, from: u64, until: u64) -> rusqlite::Result<Vec<Session>> {

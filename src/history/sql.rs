@@ -60,7 +60,9 @@ pub(super) const SCHEMA: &str = "
         reason   TEXT,
         detail   TEXT
     ) STRICT;
+    -- Both have all that is needed to reckon with: one for a client, one for everybody in some time.
     CREATE INDEX sessions_of ON sessions (client, start_ms, last_ms, reason);
+    CREATE INDEX sessions_when ON sessions (last_ms, client, start_ms, reason);
     CREATE UNIQUE INDEX sessions_open ON sessions (run, row) WHERE end_ms IS NULL;
 
     -- Every change of state, in the order they happened.
@@ -71,7 +73,7 @@ pub(super) const SCHEMA: &str = "
         kind      TEXT NOT NULL,
         silent_ms INTEGER
     ) STRICT;
-    CREATE INDEX flips_of ON flips (client, at_ms, kind);
+    CREATE INDEX flaps ON flips (client, at_ms) WHERE kind IN ('back', 'timed_out', 'lost');
 
     -- One row: what happened before was thrown away.
     CREATE TABLE horizon (since_ms INTEGER NOT NULL) STRICT;
@@ -124,6 +126,9 @@ pub(super) const MISSED_END: &str = "
 // What is too old, or too much, goes; the oldest first.
 
 pub(super) const PAGES_USED: &str = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+/// About how many flips there are: they are numbered in order, and go in order.
+pub(super) const FLIPS_ABOUT: &str =
+    "SELECT coalesce((SELECT max(flip) FROM flips) - (SELECT min(flip) FROM flips) + 1, 0)";
 /// The newest of the oldest `?1` flips from before `?2`.
 pub(super) const OLD_FLIPS: &str = "
     SELECT count(*), max(flip), max(at_ms) FROM (SELECT flip, at_ms FROM flips ORDER BY flip LIMIT ?1)
@@ -149,16 +154,23 @@ pub(super) const CLIENT_BY_ID: &str = "SELECT client, first_ms FROM clients WHER
 pub(super) const STAYS_OF: &str = "
     SELECT start_ms, last_ms, reason FROM sessions INDEXED BY sessions_of
     WHERE client = ?1 AND (last_ms IS NULL OR last_ms >= ?2) ORDER BY start_ms";
-/// Everybody's stays that touch the time from `?1` on, client by client.
+/// Everybody's stays that touch the time from `?1` on, in no order.
 pub(super) const STAYS: &str = "
-    SELECT client, start_ms, last_ms, reason FROM sessions INDEXED BY sessions_of
-    WHERE last_ms IS NULL OR last_ms >= ?1 ORDER BY client, start_ms";
+    SELECT client, start_ms, last_ms, reason FROM sessions INDEXED BY sessions_when
+    WHERE last_ms IS NULL
+    UNION ALL
+    SELECT client, start_ms, last_ms, reason FROM sessions INDEXED BY sessions_when
+    WHERE last_ms >= ?1";
 pub(super) const CLIENTS: &str =
     "SELECT client, id, label, user, first_ms, seen_ms FROM clients ORDER BY client";
-/// How often each client wavered and came round, or failed, from `?1` on.
+/// How often each client was late and came back, or failed, from `?1` on.
 pub(super) const FLAPS: &str = "
-    SELECT client, count(*) FROM flips INDEXED BY flips_of
-    WHERE at_ms >= ?1 AND kind IN ('back', 'timed_out', 'lost') GROUP BY client";
+    SELECT client, count(*) FROM flips INDEXED BY flaps
+    WHERE kind IN ('back', 'timed_out', 'lost') AND at_ms >= ?1 GROUP BY client";
+/// How often the client `?2` did.
+pub(super) const FLAPS_OF: &str = "
+    SELECT client, count(*) FROM flips INDEXED BY flaps
+    WHERE kind IN ('back', 'timed_out', 'lost') AND at_ms >= ?1 AND client = ?2 GROUP BY client";
 /// One client's newest sessions that touch the time from `?2` on, at most `?3`.
 pub(super) const SESSIONS_OF: &str = "
     SELECT start_ms, end_ms, up_ms, reason, detail, peer FROM sessions

@@ -16,8 +16,14 @@ use crate::presence::past::Past;
 
 /// How long a file that somebody else is writing to is waited for.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How often the right to write is tried for within that time.
+const LOOKS_MAX: u32 = 10;
+/// What the file is called that is held by whoever has that right.
+pub(super) const LOCK: &str = "-lock";
 /// How many flips are forgotten in one step, so that writing is not held up.
 const SLICE: i64 = 5_000;
+/// How many such steps are made to find room for what has to be written.
+const PRUNES_MAX: usize = 8;
 /// How full the file may be, in percent of its limit, before the oldest go.
 const FULL: u64 = 90;
 
@@ -71,13 +77,18 @@ impl Store {
     ///
     /// A file that has reached its limit loses its oldest part for it.
     pub(super) fn write(&mut self, flips: &[Flip], now_ms: u64) -> Result<(), Trouble> {
-        match self.try_write(flips, now_ms) {
-            Err(trouble) if trouble.is_full() => {
-                self.prune(now_ms, true)?;
-                self.try_write(flips, now_ms)
+        let mut written = self.try_write(flips, now_ms);
+        for _ in 0..PRUNES_MAX {
+            if !written.as_ref().is_err_and(Trouble::is_full) {
+                break;
             }
-            written => written,
+            let more = self.prune(now_ms, true)?;
+            written = self.try_write(flips, now_ms);
+            if !more {
+                break;
+            }
         }
+        written
     }
 
     fn try_write(&mut self, flips: &[Flip], now_ms: u64) -> Result<(), Trouble> {
@@ -94,9 +105,11 @@ impl Store {
         let crowded = forced || u64::try_from(used).unwrap_or(0) > self.plan.max_bytes / 100 * FULL;
         let keep_from = int(now_ms.saturating_sub(millis(self.plan.retention)));
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let before = if crowded { i64::MAX } else { keep_from };
+        // Of what is merely too many, an eighth at most goes in one step.
+        let there: i64 = tx.query_row(sql::FLIPS_ABOUT, [], |row| row.get(0))?;
+        let (slice, before) = if crowded { (SLICE.min(there / 8 + 1), i64::MAX) } else { (SLICE, keep_from) };
         let (count, last, at): (i64, Option<i64>, Option<i64>) =
-            tx.query_row(sql::OLD_FLIPS, params![SLICE, before], |row| {
+            tx.query_row(sql::OLD_FLIPS, params![slice, before], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         if let Some(last) = last {
@@ -104,8 +117,8 @@ impl Store {
         }
         let horizon = if crowded { at.unwrap_or(keep_from).max(keep_from) } else { keep_from };
         let sessions = tx.execute(sql::FORGET_SESSIONS, params![horizon, SLICE])?;
-        let more = count == SLICE || i64::try_from(sessions).unwrap_or(SLICE) == SLICE;
-        if !more {
+        let more = count == slice || i64::try_from(sessions).unwrap_or(SLICE) == SLICE;
+        if crowded || !more {
             tx.execute(sql::FORGET_CLIENTS, params![horizon])?;
             tx.execute(sql::FORGET_RUNS, params![horizon])?;
         }
@@ -150,16 +163,31 @@ impl Store {
     }
 }
 
-/// Takes the right to write to a file, or says who has it.
+/// Returns the file beside the history that belongs to it, such as `history-8080.db-lock`.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Takes the right to write to a file, or says that somebody has it.
 fn hold(path: &Path) -> Result<File, Trouble> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let lock = files::private().create(true).truncate(false).write(true).open(path.with_extension("lock"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(Trouble::held()),
-        Err(TryLockError::Error(error)) => Err(error.into()),
+    let lock = files::private().create(true).truncate(false).write(true).open(beside(path, LOCK))?;
+    let mut looks = 0;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            // Whoever reads the file looks for a moment whether anybody has the right.
+            Err(TryLockError::WouldBlock) if looks < LOOKS_MAX => {
+                looks += 1;
+                std::thread::sleep(PATIENCE / LOOKS_MAX);
+            }
+            Err(TryLockError::WouldBlock) => return Err(Trouble::held()),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
     }
 }
 
@@ -251,12 +279,10 @@ pub(super) fn stay(row: &rusqlite::Row<'_>, at: usize, now_ms: u64) -> rusqlite:
 
 /// Puts a damaged file out of the way; returns where it is kept.
 pub(super) fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let aside = path.with_extension("damaged");
+    let aside = beside(path, ".damaged");
     fs::rename(path, &aside)?;
     for ending in ["-wal", "-shm"] {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(ending);
-        let _ = fs::remove_file(beside); // Usually there is none; a new file must not find it.
+        let _ = fs::remove_file(beside(path, ending)); // Usually there is none; a new file must not find it.
     }
     Ok(aside)
 }

@@ -161,11 +161,10 @@ impl Timeline {
 
     /// Returns the outages that touch a window, newest first.
     pub(super) fn outages(&self, window: Span) -> impl Iterator<Item = Outage> {
-        let nexts = self.blocks.iter().skip(1).map(Some).chain([None]);
-        let all = self.blocks.iter().zip(nexts.collect::<Vec<_>>());
-        all.rev().filter_map(move |(stay, next)| {
+        let all = self.blocks.iter().enumerate();
+        all.rev().filter_map(move |(at, stay)| {
             let Over::Failed(reason) = stay.over else { return None };
-            let ended = next.map(|next| next.span.from);
+            let ended = self.blocks.get(at + 1).map(|next| next.span.from);
             let touches = stay.span.to < window.to && ended.is_none_or(|ended| ended >= window.from);
             touches.then(|| Outage {
                 began: Duration::from_millis(stay.span.to),
