@@ -71,7 +71,7 @@ mod bench {
                 now() - began
             })
             .collect();
-        let cpu = (self::cpu() - cpu) / TIMES;
+        let cpu = self::cpu().saturating_sub(cpu) / TIMES;
         spans.sort();
         println!("{name:<30} median {:>9.1?}, longest {:>9.1?}, CPU {cpu:>9.1?}", spans[3], spans[6]);
     }

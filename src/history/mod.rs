@@ -22,7 +22,9 @@ mod store;
 mod store;
 #[cfg(test)]
 mod tests;
+#[cfg_attr(not(feature = "history"), allow(dead_code, reason = "without a file nobody asks for all of it"))]
 mod timeline;
+#[cfg_attr(not(feature = "history"), allow(dead_code, reason = "without a file there is no trouble with it"))]
 mod trouble;
 
 use std::fmt;

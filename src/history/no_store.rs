@@ -9,7 +9,6 @@ use super::{Answer, Plan, Trouble};
 
 /// One life of a server.
 #[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "there is no file to write it to")]
 pub(super) struct Run {
     pub(super) began_ms: u64,
     pub(super) number: Option<i64>,
