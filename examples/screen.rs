@@ -72,6 +72,7 @@ impl Toy {
             gone: None,
             acked: false,
             flapping: false,
+            past: None,
             changed: now,
             group: None,
         });

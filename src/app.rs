@@ -5,9 +5,11 @@ mod demo;
 mod face;
 mod foreign;
 mod gate;
+mod history;
 mod join;
 mod memory;
 mod notify;
+mod recall;
 mod running;
 mod serve;
 mod signals;
@@ -96,6 +98,7 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
             let last_words = runtime()?.block_on(demo)?;
             print(out, last_words.as_bytes())?;
         }
+        Command::History(args) => history::history(args, &config, state_dir.as_deref(), out)?,
         Command::Config(_)
         | Command::Completions(_)
         | Command::Swarm(_)

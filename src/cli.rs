@@ -6,6 +6,7 @@
 
 mod foreign;
 mod gate;
+mod history;
 mod notify;
 mod status;
 mod swarm;
@@ -18,6 +19,7 @@ use clap_complete::Shell;
 use crate::config::{Environment, Role, Sources};
 pub use foreign::ForeignArgs;
 pub use gate::{CertArgs, GuardArgs, ShowArgs};
+pub use history::HistoryArgs;
 pub use notify::NotifyArgs;
 pub use status::StatusArgs;
 pub use swarm::{SwarmArgs, SwarmDialect};
@@ -89,6 +91,11 @@ pub enum Command {
         after_help = "Examples:\n  presence-tui notify --server hq.example.com --to user=ada \"the build is red\"\n  presence-tui notify --server 127.0.0.1 --to tag=role=ci --title Deploy \"restart at five\"\n  presence-tui notify --server 127.0.0.1 --to all --json \"lunch\"\n\nExit status: 0 everybody was told, 5 somebody was not, 1 it could not be sent, 2 bad usage."
     )]
     Notify(NotifyArgs),
+    /// Tell who was here when: sessions, outages and uptime, also while a server runs
+    #[command(
+        after_help = "Examples:\n  presence-tui history\n  presence-tui history --since 7d --client build-7\n  presence-tui history --port 9000 --json\n\nUptime is the time a client was online, of the time a server was there to tell."
+    )]
+    History(HistoryArgs),
     /// Print the settings in force, each with where it came from
     #[command(after_help = "Examples:\n  presence-tui config\n  presence-tui config --default >config.toml")]
     Config(ConfigArgs),
@@ -262,6 +269,7 @@ impl Command {
             | Self::Cert(_)
             | Self::Status(_)
             | Self::Notify(_)
+            | Self::History(_)
             | Self::Config(_)
             | Self::Completions(_) => Vec::new(),
         }
@@ -278,6 +286,7 @@ impl Command {
             | Self::Cert(_)
             | Self::Status(_)
             | Self::Notify(_)
+            | Self::History(_)
             | Self::Config(_)
             | Self::Completions(_) => Role::Show,
         };
@@ -292,6 +301,7 @@ impl Command {
             Self::Serve(args) => args.common.config.as_deref(),
             Self::Join(args) => args.common.config.as_deref(),
             Self::Config(args) => args.config.as_deref(),
+            Self::History(args) => args.config.as_deref(),
             Self::Demo(_)
             | Self::Swarm(_)
             | Self::Cert(_)

@@ -11,6 +11,7 @@
 //! - [`client`]: one connection, kept up for ever.
 //! - [`swarm`]: many small clients that put a server to the test.
 //! - [`tui`]: the screen. It reads views, sends commands, and never touches a socket.
+//! - [`history`]: who was here when, in a file; what is asked of it later.
 //! - [`clock`]: notices that this process did not run.
 //! - [`hooks`]: what is run or told outside when clients come and go.
 //! - [`status`]: asks a running server who is there, once.
@@ -28,6 +29,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod files;
+pub mod history;
 pub mod hooks;
 pub mod net;
 pub mod presence;

@@ -252,7 +252,7 @@ fn what_stands_in_the_wrong_place_is_pointed_to_the_right_one() {
     assert_eq!(
         problems_of("[zebra]\n"),
         [
-            "config.toml:1:2: zebra is not a section (there are server, security, client, ui, hooks, log, expect)"
+            "config.toml:1:2: zebra is not a section (there are server, security, client, ui, hooks, log, history, expect)"
         ]
     );
     let quoted = problems_of("[server]\nport = \"8080\"\n");

@@ -404,6 +404,18 @@ fn a_client_that_joins_is_shown_and_one_that_dies_is_shown_as_lost() {
 }
 
 #[test]
+fn the_details_tell_how_much_of_the_time_a_client_was_here_and_when_it_was_not() {
+    let home = Home::new();
+    let mut terminal = serve(&home, "");
+    let address = terminal.address();
+    drop(client(address, "doomed"));
+    terminal.shows_state("doomed", "TIMED OUT");
+    terminal.types("\r");
+    terminal.shows("up 24h ");
+    terminal.shows("down since ");
+}
+
+#[test]
 fn the_countdown_of_a_silent_client_runs_down_and_its_row_turns() {
     let home = Home::new();
     let terminal = serve(&home, "--interval 300ms --timeout 900ms");

@@ -33,7 +33,7 @@ fn every_setting_has_its_line_with_its_default() -> io::Result<()> {
         }
     }
     let lines = readme.lines().filter(|line| {
-        ["server", "security", "client", "ui", "hooks", "log"]
+        ["server", "security", "client", "ui", "hooks", "log", "history"]
             .iter()
             .any(|section| line.starts_with(&format!("| `{section}.")))
     });

@@ -2,12 +2,13 @@
 
 use anyhow::{Context, bail};
 
-use super::Start;
-use super::running::Running;
+use super::running::{Kept, Running};
 use super::serve::{DESCRIPTORS_OF_OUR_OWN, bind};
 use super::signals::Signals;
+use super::{Start, history};
 use crate::config::{Config, Sources};
 use crate::demo::Fleet;
+use crate::history::Plan;
 use crate::net;
 use crate::presence::span::brief;
 
@@ -24,7 +25,10 @@ pub(super) async fn demo(
     let (listener, addr) = bind(config)?;
     let seed = seed.unwrap_or_else(|| fastrand::u64(..SEEDS));
     let introduction = introduction(config, clients, seed);
-    let mut running = Running::start(config, listener, addr, start, &introduction, None).await?;
+    // In memory alone: what simulated clients did is nothing to look back at.
+    let plan = history::plan(config, addr, None).map(|plan| Plan { path: None, ..plan });
+    let kept = Kept { history: plan, ..Kept::default() };
+    let mut running = Running::start(config, listener, addr, start, &introduction, kept).await?;
     let fleet = Fleet::start(addr, clients, seed);
     let ended = running.attend(&mut signals, config, sources).await;
     let last_words = running.stop(&mut signals, fleet.stop()).await;

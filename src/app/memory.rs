@@ -26,7 +26,7 @@ const FILE_BYTES_MAX: u64 = 64 << 20;
 /// How much is written at once.
 const WRITE_BYTES: usize = 64 * 1024;
 /// How long the last write may take while the program stops.
-const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
+pub(super) const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 
 /// The file of one server.
 #[derive(Debug, Clone)]

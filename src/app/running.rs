@@ -12,13 +12,15 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Start;
 use super::face::{Face, Wish};
 use super::gate;
-use super::memory::{Keeper, Opened};
+use super::memory::{Keeper, LAST_WRITE_MAX, Opened};
+use super::recall::recall;
 use super::serve::{options, reload};
 use super::signals::{Asked, Signals};
+use super::{Start, history};
 use crate::config::{self, Config, Saved, Sources};
+use crate::history::{History, Plan, Recorder};
 use crate::hooks::{Ear, Hooks, Patience};
 use crate::net;
 use crate::presence::command::Command;
@@ -33,6 +35,8 @@ pub(super) struct Running {
     server: Server,
     /// What writes down who is here, where that is kept.
     memory: Option<Keeper>,
+    /// What remembers who was here when, where that is kept.
+    history: Option<History>,
     face: Face,
     /// A screen is drawn, so what is to be said goes there.
     drawn: bool,
@@ -46,6 +50,15 @@ pub(super) struct Running {
     began: Instant,
 }
 
+/// What outlives a server.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Who is expected back.
+    pub(super) memory: Option<Opened>,
+    /// Who was here when.
+    pub(super) history: Option<Plan>,
+}
+
 impl Running {
     /// Opens the door, and the screen if there is one; says where it listens and what should be known about it.
     pub(super) async fn start(
@@ -54,12 +67,13 @@ impl Running {
         addr: SocketAddr,
         start: Start,
         note: &str,
-        memory: Option<Opened>,
+        kept: Kept,
     ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let Start { lines, log, remarks, screen, guard, file_news } = start;
         let drawn = screen.is_some();
-        let (memory, expected) = memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
+        let (memory, expected) =
+            kept.memory.map_or((None, Vec::new()), |(memory, known)| (Some(memory), known));
         lines.listening(addr);
         let mut server = Server::start(options(config, expected), HubHost::Thread)
             .context("cannot start the hub's thread")?;
@@ -69,6 +83,8 @@ impl Running {
         let notes = [Some(note), guard.open.then_some(gate::OPEN)];
         let scheme = if guard.tls.is_some() { "tls://" } else { "" };
         remote.guard(guard);
+        let history = kept.history.map(|plan| history::start(plan, remote.clone())).transpose();
+        let history = history.context("cannot start the history's thread")?;
         for remark in remarks {
             if drawn {
                 remote.note(EventKind::Trouble(remark)).await;
@@ -88,16 +104,32 @@ impl Running {
         let lines = Arc::new(lines);
         let (hooks, hook_news) =
             Hooks::start(&config.hooks, &config.server.name, Patience::default()).unzip();
-        let ear = hooks.as_ref().map(Hooks::ear);
+        let ears =
+            Ears { history: history.as_ref().map(History::recorder), hooks: hooks.as_ref().map(Hooks::ear) };
         let messengers = [file_news, hook_news]
             .into_iter()
             .flatten()
             .map(|news| messenger(news, remote.clone()))
             .collect();
         let pump =
-            pass_on(events, lines.clone(), ear).context("cannot start the thread that writes events")?;
-        let face = screen.map_or_else(Face::none, |look| dashboard(&server, addr, scheme, look));
-        Ok(Self { server, memory, face, drawn, pump, hooks, _messengers: messengers, lines, log, began })
+            pass_on(events, lines.clone(), ears).context("cannot start the thread that writes events")?;
+        let face = screen.map_or_else(Face::none, |look| {
+            let join_line = format!("presence-tui join {scheme}{}", net::reachable(addr));
+            dashboard(&server, addr, join_line, look, history.as_ref())
+        });
+        Ok(Self {
+            server,
+            memory,
+            history,
+            face,
+            drawn,
+            pump,
+            hooks,
+            _messengers: messengers,
+            lines,
+            log,
+            began,
+        })
     }
 
     /// Does what the operator and the system ask for, until one of them asks to stop.
@@ -146,7 +178,8 @@ impl Running {
         signals: &mut Signals,
         first: impl Future<Output = ()>,
     ) -> Result<String, TuiError> {
-        let Self { server, memory, mut face, drawn, pump, hooks, _messengers, lines, log, began } = self;
+        let Self { server, memory, history, mut face, drawn, pump, hooks, _messengers, lines, log, began } =
+            self;
         let stopping = async {
             first.await;
             // The hooks' last words are said while the last sessions end.
@@ -170,12 +203,16 @@ impl Running {
         let closed = face.close().await;
         // The hub has ended, or ends now that nobody waits for it; whatever happened is on its way out.
         let _ = tokio::task::spawn_blocking(|| pump.join()).await;
+        let forgotten = match history {
+            Some(history) => history.finish(LAST_WRITE_MAX).await,
+            None => None,
+        };
         let (summary, unwritten) = stopped.unzip();
-        let unwritten = unwritten.flatten();
+        let unwritten = unwritten.flatten().into_iter().chain(forgotten);
         let words =
             summary.map_or_else(|| "stopped at once: asked twice".to_owned(), |it| last_words(it, began));
-        if let Some(trouble) = &unwritten {
-            lines.warn(trouble);
+        for trouble in unwritten {
+            lines.warn(&trouble);
         }
         lines.note(&words);
         if let Some(lines) = Arc::into_inner(lines) {
@@ -187,9 +224,18 @@ impl Running {
 }
 
 /// Shows the dashboard.
-fn dashboard(server: &Server, bound: SocketAddr, scheme: &str, look: tui::Options) -> Face {
-    let join_line = format!("presence-tui join {scheme}{}", net::reachable(bound));
-    let screen = Screen::Serve { bound, join_line, read_only: false, views: server.views() };
+fn dashboard(
+    server: &Server,
+    bound: SocketAddr,
+    join_line: String,
+    look: tui::Options,
+    history: Option<&History>,
+) -> Face {
+    let views = match history {
+        Some(history) => recall(server.views(), history.asker()),
+        None => server.views(),
+    };
+    let screen = Screen::Serve { bound, join_line, read_only: false, views };
     Face::show(screen, look)
 }
 
@@ -224,6 +270,12 @@ fn messenger(mut news: mpsc::Receiver<EventKind>, remote: Remote) -> AbortOnDrop
     }))
 }
 
+/// Who hears of every event beside the lines; none of them is ever waited for.
+struct Ears {
+    history: Option<Recorder>,
+    hooks: Option<Ear>,
+}
+
 /// Writes every event as a line, and tells the hooks, until the server is over.
 ///
 /// On a thread of its own: ten thousand departures at once are ten thousand
@@ -231,14 +283,20 @@ fn messenger(mut news: mpsc::Receiver<EventKind>, remote: Remote) -> AbortOnDrop
 fn pass_on(
     mut events: mpsc::Receiver<Arc<Event>>,
     lines: Arc<Lines>,
-    hooks: Option<Ear>,
+    ears: Ears,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("events".to_owned()).spawn(move || {
         while let Some(event) = events.blocking_recv() {
+            if let Some(history) = &ears.history {
+                history.note(&event);
+            }
             lines.event(&event);
-            if let Some(hooks) = &hooks {
+            if let Some(hooks) = &ears.hooks {
                 hooks.hear(&event);
             }
+        }
+        if let Some(history) = ears.history {
+            history.end();
         }
     })
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use super::Start;
 use super::gate;
 use super::memory::Memory;
-use super::running::Running;
+use super::running::{Kept, Running};
 use super::signals::Signals;
+use super::{Start, history};
 use crate::config::{Config, PORT_DEFAULT, PORT_FALLBACK_LAST, Sources};
 use crate::net;
 use crate::presence::EventKind;
@@ -31,10 +31,12 @@ pub(super) async fn serve(
     let open_files = net::raise_open_files();
     let (listener, addr) = bind(config)?;
     start.remarks.extend(remarks(config, addr, open_files));
+    let history = history::plan(config, addr, state_dir.as_deref());
     let memory = state_dir
         .filter(|_| config.server.remember && config.server.port != 0)
         .map(|dir| Memory::open(&dir, addr, &mut start.remarks));
-    let mut running = Running::start(config, listener, addr, start, &config.file_line(), memory).await?;
+    let kept = Kept { memory, history };
+    let mut running = Running::start(config, listener, addr, start, &config.file_line(), kept).await?;
     let ended = running.attend(&mut signals, config, sources).await;
     let last_words = running.stop(&mut signals, std::future::ready(())).await;
     ended?;
@@ -145,12 +147,12 @@ pub(super) async fn reload(sources: &Sources, before: &Config, remote: &Remote) 
     }
     remote.note(EventKind::Notice(format!("read again: {}", config.file_line()))).await;
     let fixed = |config: &Config| {
-        let hooks = config.hooks.clone();
-        (config.server.host, config.server.port, config.server.remember, config.log.clone(), hooks)
+        let server = (config.server.host, config.server.port, config.server.remember);
+        (server, config.log.clone(), config.hooks.clone(), config.history.clone())
     };
     if fixed(&config) != fixed(before) {
-        let words =
-            "server.host, server.port, server.remember, hooks.* and log.* take effect at the next start";
+        let words = "server.host, server.port, server.remember, hooks.*, log.* and history.* take effect at \
+                     the next start";
         remote.note(EventKind::Notice(words.to_owned())).await;
     }
     remote.speak(config.server.dialects);

@@ -325,6 +325,7 @@ impl Fleet for Roster<'_> {
             gone: peer.gone.clone(),
             acked: self.acked.contains(&key),
             flapping: false,
+            past: None,
             changed: peer.changed,
             group: None,
         })

@@ -8,18 +8,22 @@ use std::time::Duration;
 use super::print::{quoted, seconds, span, table, words};
 use super::resolve::Draft;
 use super::value::{self, Written};
-use super::{Config, hooks, paths};
+use super::{Config, HistoryFile, hooks, paths};
 use crate::presence::Settings;
 use crate::presence::settings::{INTERVAL_MIN, SettingsError, TIMEOUT_MAX};
 
 /// The sections of the file, each with what it is about.
-pub const SECTIONS: [(&str, &str); 6] = [
+pub const SECTIONS: [(&str, &str); 7] = [
     ("server", "What `presence-tui serve` goes by."),
     ("security", "Who may come in, when `presence-tui serve` runs."),
     ("client", "What `presence-tui join` goes by."),
     ("ui", "The screen of both."),
     ("hooks", "What `presence-tui serve` runs or tells when clients come and go."),
     ("log", "The log file of both. Nothing is ever logged to the terminal."),
+    (
+        "history",
+        "What `presence-tui serve` remembers for `presence-tui history`: who came and went, and never a ping.",
+    ),
 ];
 
 /// How a setting can be given on the command line.
@@ -95,7 +99,7 @@ use Preset::{Example, Value};
 ///
 /// Where two share a word (`--interval` of `serve` and of `join`), the command
 /// says which is meant.
-pub static KEYS: [Key; 45] = [
+pub static KEYS: [Key; 48] = [
     Key {
         section: "server",
         name: "host",
@@ -476,6 +480,42 @@ pub static KEYS: [Key; 45] = [
         set: |d, w| path(d, w, "a file").map(|file| d.config.log.events = Some(file)),
         show: |c| c.log.events.as_ref().map(|file| quoted(&file.display().to_string())),
     },
+    Key {
+        section: "history",
+        name: "path",
+        word: "history-path",
+        on_command_line: No,
+        doc: "The file. Not set: history-PORT.db in the state folder. \"off\" or \"\": none.",
+        preset: Example("\"/var/lib/presence-tui/history.db\""),
+        set: |d, w| history_file(d, w).map(|file| d.config.history.file = file),
+        show: |c| match &c.history.file {
+            HistoryFile::InStateFolder => None,
+            HistoryFile::At(path) => Some(quoted(&path.display().to_string())),
+            HistoryFile::Off => Some(quoted("off")),
+        },
+    },
+    Key {
+        section: "history",
+        name: "retention",
+        word: "history-retention",
+        on_command_line: No,
+        doc: "How long it is kept.",
+        preset: Value("\"30d\""),
+        set: |d, w| value::duration(w).map(|span| d.config.history.retention = span),
+        show: |c| Some(span(c.history.retention)),
+    },
+    Key {
+        section: "history",
+        name: "max_mb",
+        word: "history-max-mb",
+        on_command_line: No,
+        doc: "How large the file may be, in megabytes; the oldest goes first.",
+        preset: Value("256"),
+        set: |d, w| {
+            value::count(w, "a number of megabytes", 1..=1_000_000).map(|n| d.config.history.max_mb = n)
+        },
+        show: |c| Some(c.history.max_mb.to_string()),
+    },
 ];
 
 /// Reads a path; `~` stands for the home folder.
@@ -485,6 +525,15 @@ fn path(draft: &Draft, written: &Written, what: &str) -> Result<PathBuf, String>
         (Ok(rest), Some(home)) => home.join(rest),
         _ => path,
     })
+}
+
+fn history_file(draft: &Draft, written: &Written) -> Result<HistoryFile, String> {
+    match written {
+        Written::Plain(text) | Written::Text(text) if matches!(text.trim(), "" | "off") => {
+            Ok(HistoryFile::Off)
+        }
+        _ => path(draft, written, "a file").map(HistoryFile::At),
+    }
 }
 
 fn interval(written: &Written) -> Result<Duration, String> {

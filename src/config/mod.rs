@@ -55,6 +55,8 @@ pub struct Config {
     pub hooks: HooksConfig,
     /// What the log goes by.
     pub log: LogConfig,
+    /// What the history goes by.
+    pub history: HistoryConfig,
     /// The clients that ought to be there, in the order of the file.
     pub expect: Vec<Expected>,
     /// The file that was read; `None` when there was none.
@@ -164,6 +166,29 @@ pub struct LogConfig {
     pub max_files: usize,
     /// The file that `serve` writes every event to as JSON; `None` for none.
     pub events: Option<PathBuf>,
+}
+
+/// What the history goes by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryConfig {
+    /// Where it is kept.
+    pub file: HistoryFile,
+    /// How long.
+    pub retention: Duration,
+    /// How large the file may be, in megabytes.
+    pub max_mb: usize,
+}
+
+/// Where the history is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HistoryFile {
+    /// In the state folder, a file for each port.
+    #[default]
+    InStateFolder,
+    /// In this file.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 impl Config {

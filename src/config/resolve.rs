@@ -13,8 +13,8 @@ use super::paths::{Environment, PREFIX};
 use super::print::exact;
 use super::value::{Written, nearest, shown};
 use super::{
-    ClientConfig, Config, ConfigError, Expected, HooksConfig, LogConfig, SecurityConfig, ServerConfig,
-    Source, TOKEN_VARIABLE, UiConfig, named,
+    ClientConfig, Config, ConfigError, Expected, HistoryConfig, HistoryFile, HooksConfig, LogConfig,
+    SecurityConfig, ServerConfig, Source, TOKEN_VARIABLE, UiConfig, named,
 };
 use crate::presence::view::Sort;
 use crate::presence::{Dialects, Settings};
@@ -411,6 +411,7 @@ fn blank(host_name: &str) -> Config {
         },
         hooks: HooksConfig::default(),
         log: LogConfig { dir: None, level: String::new(), max_files: 0, events: None },
+        history: HistoryConfig { file: HistoryFile::default(), retention: Duration::ZERO, max_mb: 0 },
         expect: Vec::new(),
         file: None,
         port_is_explicit: false,

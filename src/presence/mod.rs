@@ -12,6 +12,7 @@ pub mod flip;
 pub mod known;
 pub mod lateness;
 pub mod notify;
+pub mod past;
 pub mod pulse;
 pub mod reason;
 pub mod registry;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::dialect::Dialect;
 use super::event::Event;
 use super::notify::{Posted, Reach, Target};
+use super::past::Past;
 use super::pulse::BeatStrip;
 use super::reason::Departure;
 use super::row::{Counts, RowKey, State, Tag};
@@ -305,6 +306,8 @@ pub struct RowView {
     pub acked: bool,
     /// Whether it changes state too often to be trusted.
     pub flapping: bool,
+    /// What is remembered of it, where that is kept and known by now.
+    pub past: Option<Arc<Past>>,
     /// When its state last changed, for the short pulse on the screen.
     pub changed: Instant,
     /// Set on the line of a group, which is no client; then only key, state, label and the last sign of life say

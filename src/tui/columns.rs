@@ -21,6 +21,8 @@ pub enum Column {
     Up,
     /// How the last beats went.
     Beats,
+    /// How much of each of the last hours it was here.
+    Uptime,
     /// The tag `note`.
     Note,
     /// The person.
@@ -37,7 +39,7 @@ pub enum Column {
 
 impl Column {
     /// Every column, in the usual order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::State,
         Self::Name,
         Self::User,
@@ -48,6 +50,7 @@ impl Column {
         Self::Rtt,
         Self::Up,
         Self::Beats,
+        Self::Uptime,
         Self::Note,
         Self::Platform,
         Self::Id,
@@ -66,6 +69,7 @@ impl Column {
             Self::Rtt => "rtt",
             Self::Up => "up",
             Self::Beats => "beats",
+            Self::Uptime => "uptime",
             Self::Note => "note",
             Self::User => "user",
             Self::Device => "device",
@@ -85,7 +89,7 @@ impl Column {
     #[must_use]
     pub fn usual(self, join: bool) -> bool {
         match self {
-            Self::User | Self::Device | Self::Platform | Self::Id | Self::Dialect => false,
+            Self::User | Self::Device | Self::Platform | Self::Id | Self::Dialect | Self::Uptime => false,
             Self::Note => join,
             // A peer's round trips and beats are known to the server alone.
             Self::Rtt | Self::Beats => !join,
@@ -120,6 +124,7 @@ impl Column {
             Self::Rtt => "RTT",
             Self::Up => "UP",
             Self::Beats => "BEATS",
+            Self::Uptime => "UPTIME",
             Self::Note => "NOTE",
             Self::User => "USER",
             Self::Device => "DEVICE",
@@ -149,11 +154,12 @@ impl Column {
             Self::Platform => 6,
             Self::Id => 7,
             Self::Dialect => 8,
-            Self::Note => 9,
-            Self::Rtt => 10,
-            Self::Beats => 11,
-            Self::Address => 12,
-            Self::Up => 13,
+            Self::Uptime => 9,
+            Self::Note => 10,
+            Self::Rtt => 11,
+            Self::Beats => 12,
+            Self::Address => 13,
+            Self::Up => 14,
         }
     }
 
@@ -167,8 +173,9 @@ impl Column {
             Self::Rtt | Self::Up => 6,
             Self::Beats if room >= 110 => 13,
             Self::Beats => 8,
+            Self::Uptime if room >= 140 => 24,
             Self::Note | Self::Device => 14,
-            Self::User | Self::Platform => 12,
+            Self::User | Self::Platform | Self::Uptime => 12,
             Self::Id => 16,
         }
     }
@@ -285,6 +292,7 @@ fn allowed(column: Column, screen: usize, beats: bool) -> bool {
         Column::Beats | Column::User | Column::Device | Column::Platform | Column::Id | Column::Dialect => {
             screen >= 80
         }
+        Column::Uptime => screen >= 80,
         Column::Note => screen >= 110,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::theme::Glyphs;
+use crate::presence::past::Past;
 use crate::presence::pulse::{Beat, BeatStrip};
 use crate::presence::span::brief;
 
@@ -199,6 +200,22 @@ pub fn beats(strip: BeatStrip, width: usize, glyphs: &Glyphs) -> String {
             Beat::Missed => glyphs.beat_missed,
         })
         .collect()
+}
+
+/// Draws how much of each of the last `width` hours a client was here, the running one at the right.
+///
+/// A full block is a whole hour; an hour without it is a dot, and one that nobody knows of stays empty.
+#[must_use]
+pub fn hours(past: Option<&Past>, width: usize, glyphs: &Glyphs) -> String {
+    let all = past.map_or(&[][..], |past| &past.hours[..]);
+    let newest = all.get(all.len().saturating_sub(width)..).unwrap_or_default();
+    let top = glyphs.spark.len().saturating_sub(1);
+    let block = |percent: &Option<u8>| match percent {
+        None => " ",
+        Some(0) => glyphs.beat_missed,
+        Some(percent) => glyphs.spark.get(usize::from(*percent) * top / 100).copied().unwrap_or(glyphs.full),
+    };
+    newest.iter().map(block).collect()
 }
 
 /// Draws round trips as a strip of rising blocks, newest at the right; an unanswered beat is a gap.

@@ -146,6 +146,7 @@ fn row(at: usize, sketch: &Sketch) -> RowView {
         gone: gone.clone(),
         acked: sketch.name == "edge-lon-3",
         flapping: false,
+        past: None,
         changed: gone.map_or(ago(if sketch.state == State::Late { 0.7 } else { 700.0 }), |(at, _)| at),
         group: None,
     }

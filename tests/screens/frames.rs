@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use presence_tui::presence::Settings;
+use presence_tui::presence::past::{Outage, Past, Share};
 use presence_tui::presence::trust::{Hold, Outlook, TrackRecord};
 use presence_tui::presence::view::{Link, MassTimeout, Selected, Transport, Uplink, View};
+use presence_tui::presence::{Reason, Settings};
+use presence_tui::tui::columns::Column;
 use presence_tui::tui::model::Model;
 use presence_tui::tui::theme::Look;
 use presence_tui::tui::update::{Msg, update};
@@ -243,6 +245,38 @@ fn a_client_that_goes_up_and_down_is_marked() {
         let mut model = selected(serve(unsteady(), size, DARK));
         press(&mut model, "enter");
         check("serve_flapping_details", &model);
+    }
+}
+
+#[test]
+fn what_is_remembered_of_a_client_stands_in_its_details_and_in_a_column_of_its_own() {
+    let share = |online| Share { online: secs(online), known: secs(86_400.0) };
+    let hour = |at: usize| [None, Some(100), Some(97), Some(41), Some(0), Some(100)][at % 6];
+    let past = |outages: Vec<Outage>| {
+        Some(Arc::new(Past {
+            day: share(86_390.0),
+            week: share(86_399.9),
+            hours: std::array::from_fn(hour),
+            outages,
+        }))
+    };
+    let down = |ago: f64, lasted| {
+        let began = now().wall.saturating_sub(secs(ago));
+        Outage { began, lasted, reason: Reason::Timeout }
+    };
+    let mut view = mixed();
+    for row in &mut view.rows {
+        row.past = past(Vec::new());
+    }
+    view.rows[2].past = past(vec![down(131.0, None), down(100_000.0, Some(secs(72.0)))]);
+    view.selected = Some(Selected { position: Some(2), row: view.rows[2].clone() });
+    for size in [(160, 36), (120, 36), (80, 24)] {
+        let mut model = selected(serve(view.clone(), size, DARK));
+        for (column, shown) in &mut model.table.columns {
+            *shown |= *column == Column::Uptime;
+        }
+        press(&mut model, "enter");
+        check("serve_past", &model);
     }
 }
 

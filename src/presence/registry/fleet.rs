@@ -98,6 +98,7 @@ impl Fleet for Registry {
             gone,
             acked: glance.acked,
             flapping: row.rhythm.is_flapping(now),
+            past: None,
             changed: row.rhythm.last_change(),
             group: None,
         })

@@ -154,14 +154,14 @@ impl Registry {
     #[must_use]
     pub fn rollout(&self, now: Instant) -> Rollout {
         let Tally { v1, told, pinned } = self.tally;
-        let lags = |live: &&Box<Live>| match live.behind.as_deref() {
+        let lags = |live: &Live| match live.behind.as_deref() {
             Some(&Behind::Told { at, interval }) => {
                 now.saturating_duration_since(at) > interval * LAGGING_INTERVALS
             }
             _ => false,
         };
         // A view asks ten times a second, and mostly everybody has followed.
-        let lagging = if told > 0 { self.live.values().filter(lags).count() } else { 0 };
+        let lagging = if told > 0 { self.live.values().filter(|live| lags(live)).count() } else { 0 };
         Rollout { applied: v1 - told, of: v1, lagging, pinned }
     }
 }

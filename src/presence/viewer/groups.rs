@@ -216,6 +216,7 @@ impl Groups {
             gone: None,
             acked: true,
             flapping: false,
+            past: None,
             changed: bunch.last_seen.map_or(now, |seen| seen.min(now)),
             group: Some(Box::new(group)),
         })

@@ -9,6 +9,7 @@ use ratatui::text::Line;
 use super::flow::flow;
 use super::pen::{Pen, Text};
 use super::{count, row};
+use crate::presence::past::{Past, Share};
 use crate::presence::pulse::Beat;
 use crate::presence::rhythm::{FLAP_CHANGES, FLAP_SPAN};
 use crate::presence::span::brief;
@@ -189,6 +190,7 @@ fn beats(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     vec![piece(model, strip, row::role(model, row)), piece(model, words, Role::Dim)]
 }
 
+/// Says how much of the time it was here and when it last was not, and what happened lately.
 fn history(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     const SHOWN: usize = 4;
     let dot = format!(" {} ", model.look.glyphs().dot);
@@ -196,9 +198,12 @@ fn history(model: &Model, row: &RowView) -> Vec<Line<'static>> {
         event.who.as_ref().is_some_and(|who| who.row == row.key)
     };
     let time = |at: Instant| time_of_day(model.now.wall_of(at));
-    let story: Vec<String> = (model.shown().events.iter().rev().filter(mine).take(SHOWN))
-        .map(|event| format!("{} {}", time(event.at), event.kind.word().replace('_', " ")))
-        .collect();
+    let mut story = row.past.as_deref().map_or_else(Vec::new, |past| remembered(model, past));
+    let room = SHOWN.saturating_sub(story.len());
+    story.extend(
+        (model.shown().events.iter().rev().filter(mine).take(room))
+            .map(|event| format!("{} {}", time(event.at), event.kind.word().replace('_', " "))),
+    );
     if story.is_empty() {
         return vec![piece(model, "nothing lately", Role::Dim)];
     }
@@ -207,4 +212,23 @@ fn history(model: &Model, row: &RowView) -> Vec<Line<'static>> {
     words
         .map(|(at, words)| piece(model, words + if at < end { dot.trim_end() } else { "" }, Role::Dim))
         .collect()
+}
+
+/// Writes what is remembered of a client: its uptime, then its last outages.
+fn remembered(model: &Model, past: &Past) -> Vec<String> {
+    let share = |name: &str, share: Share| share.percent().map(|percent| format!("{name} {percent}"));
+    let shares: Vec<String> =
+        [share("24h", past.day), share("7d", past.week)].into_iter().flatten().collect();
+    let uptime = (!shares.is_empty()).then(|| format!("up {}", shares.join(", ")));
+    let outages = past.outages.iter().map(|outage| {
+        let (_, month, day) = date(outage.began);
+        let time = time_of_day(outage.began);
+        let today = date(model.now.wall) == date(outage.began);
+        let began = if today { time } else { format!("{month:02}-{day:02} {time}") };
+        match outage.lasted {
+            Some(lasted) => format!("down {began} for {}", brief(lasted)),
+            None => format!("down since {began}"),
+        }
+    });
+    uptime.into_iter().chain(outages).collect()
 }

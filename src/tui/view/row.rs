@@ -13,7 +13,9 @@ use crate::presence::span::brief;
 use crate::presence::view::RowView;
 use crate::presence::{Reason, State};
 use crate::tui::columns::{Column, NARROW, PLAIN, TIGHT, bar_width, countdown_width, gap};
-use crate::tui::format::{age, bar, beats, cells, fit, fit_middle, late_bar, running, session, since, whole};
+use crate::tui::format::{
+    age, bar, beats, cells, fit, fit_middle, hours, late_bar, running, session, since, whole,
+};
 use crate::tui::model::Model;
 use crate::tui::theme::Role;
 use crate::tui::wake::PULSE;
@@ -124,6 +126,9 @@ fn draw_column(
             let end = usize::from(width > 12 && row.gone.is_none());
             let strip = strip(model, row, width - end);
             pen.gap((width - end).saturating_sub(cells(&strip))).put(&strip, role(model, row)).gap(end);
+        }
+        Column::Uptime => {
+            pen.cell(&hours(row.past.as_deref(), width, model.look.glyphs()), width, quiet);
         }
         Column::Note => {
             let words = note(row).map(|note| format!("note: {note}")).unwrap_or_default();

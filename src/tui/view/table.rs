@@ -71,6 +71,7 @@ fn heads(model: &Model, area: Rect, columns: &[(Column, usize)], lead: usize, bu
         let sorted = column.sort() == Some(model.table.sort);
         let head = match column {
             Column::Beats if *width >= 13 => format!("LAST {} BEATS", width - 1),
+            Column::Uptime => format!("UPTIME {width}H"),
             column => column.head().to_owned(),
         };
         let head = if sorted && cells(&head) + 2 <= *width { format!("{head} {arrow}") } else { head };

@@ -1,0 +1,93 @@
+//! What could not be written yet, or is written nowhere: the newest changes, within a limit.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::flip::{Change, Flip};
+use super::timeline::{Over, Span, Stay};
+use crate::presence::Reason;
+
+/// Who is here, and what changed lately.
+#[derive(Debug)]
+pub(super) struct Ring {
+    flips: VecDeque<Flip>,
+    /// The beginning of every session that is open, by row.
+    here: HashMap<u64, Flip>,
+    max: usize,
+    /// How many changes were given up for want of room.
+    pub(super) lost: u64,
+}
+
+impl Ring {
+    /// Makes room for `max` changes.
+    pub(super) fn new(max: usize) -> Self {
+        Self { flips: VecDeque::new(), here: HashMap::new(), max, lost: 0 }
+    }
+
+    /// Takes a change in; the oldest one gives way.
+    pub(super) fn push(&mut self, flip: Flip) {
+        match flip.change {
+            Change::Began { .. } => {
+                self.here.insert(flip.row, flip.clone());
+            }
+            Change::Ended { .. } => {
+                self.here.remove(&flip.row);
+            }
+            Change::Wavered { .. } | Change::Renamed => {}
+        }
+        if self.flips.len() >= self.max {
+            self.flips.pop_front();
+            self.lost += 1;
+        }
+        self.flips.push_back(flip);
+    }
+
+    /// Tells whether any session is open.
+    pub(super) fn anybody(&self) -> bool {
+        !self.here.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flips.len()
+    }
+
+    /// Returns the oldest changes, at most `max`.
+    pub(super) fn oldest(&mut self, max: usize) -> &[Flip] {
+        let flips = self.flips.make_contiguous();
+        flips.get(..max).unwrap_or(flips)
+    }
+
+    /// Forgets the oldest `count`: they are written.
+    pub(super) fn written(&mut self, count: usize) {
+        self.flips.drain(..count.min(self.flips.len()));
+    }
+
+    /// Returns the beginning of every open session that no change in here tells of.
+    pub(super) fn here(&self) -> Vec<Flip> {
+        let told: std::collections::HashSet<u64> =
+            self.flips.iter().filter(|flip| began(flip)).map(|flip| flip.row).collect();
+        // A session that ended in here was open as well before.
+        self.here.values().filter(|flip| !told.contains(&flip.row)).cloned().collect()
+    }
+
+    /// Returns the stays of one client, as far as they are known in here.
+    pub(super) fn stays(&self, key: &Arc<str>, now_ms: u64) -> Vec<Stay> {
+        let here = self.here.values().filter(|flip| flip.key == *key);
+        let here = here.map(|flip| Stay { span: Span::new(flip.at_ms, now_ms), over: Over::Here });
+        let ended = self.flips.iter().filter(|flip| flip.key == *key).filter_map(|flip| {
+            let Change::Ended { reason, silent_ms, up_ms, .. } = flip.change else { return None };
+            let span = Span::new(flip.began_ms(up_ms), flip.last_ms(reason, silent_ms, up_ms));
+            let over = match reason {
+                reason if reason.is_failure() => Over::Failed(reason),
+                Reason::Drain => Over::Unknown,
+                _ => Over::Decided,
+            };
+            Some(Stay { span, over })
+        });
+        here.chain(ended).collect()
+    }
+}
+
+fn began(flip: &Flip) -> bool {
+    matches!(flip.change, Change::Began { .. })
+}
