@@ -11,7 +11,7 @@ use super::super::*;
 fn what_every_client_has_stays_small() {
     let sizes = [
         ("a row", size_of::<Row>(), 264),
-        ("a connection", size_of::<Live>(), 96),
+        ("a connection", size_of::<Live>(), 104),
         ("a pulse", size_of::<Pulse>(), 72),
         ("settings", size_of::<Settings>(), 16),
         ("changes of state", size_of::<Rhythm>(), 24),
