@@ -13,7 +13,8 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
 
 use crate::presence::{Event, EventKind, Reason};
 
@@ -100,8 +101,8 @@ fn log_to_file(
     })?;
     let (writer, guard) = waiting_line("log").finish(batched(file));
     let dropped = writer.error_counter();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter(plan, warnings)).with_writer(writer).finish();
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let subscriber = tracing_subscriber::registry().with(filter(plan, warnings)).with(lines);
     Ok((subscriber, guard, dropped))
 }
 
@@ -127,15 +128,16 @@ fn open_file(dir: &Path, plan: LogPlan<'_>) -> io::Result<RollingFileAppender> {
 }
 
 /// Returns what is logged: `RUST_LOG`, else the configured level, else `info`.
-fn filter(plan: LogPlan<'_>, warnings: &mut Vec<String>) -> EnvFilter {
+fn filter(plan: LogPlan<'_>, warnings: &mut Vec<String>) -> Targets {
     let rust_log = plan.rust_log.filter(|text| !text.trim().is_empty()).map(|text| ("RUST_LOG", text));
     for (name, text) in rust_log.into_iter().chain([("log.level", plan.level)]) {
-        match EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse(text) {
-            Ok(filter) => return filter,
+        match text.parse::<Targets>() {
+            Ok(filter) if filter.default_level().is_some() => return filter,
+            Ok(filter) => return filter.with_default(LevelFilter::INFO),
             Err(error) => warnings.push(format!("{name} is ignored: {text:?} is no log filter: {error}")),
         }
     }
-    EnvFilter::default().add_directive(LevelFilter::INFO.into())
+    Targets::new().with_default(LevelFilter::INFO)
 }
 
 /// Makes one write of all the lines that are waiting: the thread behind the queue flushes when it is empty.

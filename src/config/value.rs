@@ -214,7 +214,7 @@ pub(super) fn level(written: &Written) -> Result<String, String> {
     for part in text.split(',').map(str::trim) {
         let word = part.to_ascii_lowercase();
         // A lone word that is no level would be taken for a module and silence everything else.
-        if !part.contains(['=', '[']) && !LEVELS.contains(&word.as_str()) {
+        if !part.contains('=') && !LEVELS.contains(&word.as_str()) {
             return Err(format!("{written} is not a log level ({})", or_else_one_of(&word, &LEVELS)));
         }
     }
