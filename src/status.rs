@@ -107,7 +107,7 @@ async fn look_at(server: &ServerAddr, token: Option<&str>) -> Result<Found, Stat
 
 async fn get(server: &ServerAddr, target: &str, token: Option<&str>) -> Result<Value, StatusError> {
     let url = HttpUrl::plain(server, target);
-    let question = Question { url: &url, json: None, token, answer_max: ANSWER_BYTES_MAX };
+    let question = Question { url: &url, json: None, token, tls: None, answer_max: ANSWER_BYTES_MAX };
     let answer = timeout(PATIENCE, ask(question)).await.map_err(|_| StatusError::Late(server.clone()))?;
     let Answer { status, body } =
         answer.map_err(|error| StatusError::Http { server: server.clone(), error })?;

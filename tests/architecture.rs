@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 /// Every room with the rooms it may import, from the inside out. A room's own modules are always allowed.
 const ROOMS: &[(&str, &[&str])] = &[
     ("presence", &[]),
-    ("net", &[]),
     ("clock", &[]),
     ("files", &[]),
     ("lib", &[]),
     ("security", &[]),
+    ("net", &["security"]),
     ("protocol", &["presence"]),
     ("config", &["presence", "net", "files", "security"]),
     ("telemetry", &["presence"]),
