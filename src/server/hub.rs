@@ -32,7 +32,7 @@ use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
 use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
 use notify::Post;
-pub(crate) use notify::may_notify;
+pub(crate) use notify::Posting;
 
 /// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
@@ -265,7 +265,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, may_notify, deaf, link, reply } = knock;
+        let Knock { newcomer, wants_roster, posting, deaf, link, reply } = knock;
         if self.drained_at.is_some() {
             let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
@@ -296,9 +296,7 @@ impl Hub {
             _ => Audience::Quiet,
         };
         self.fanout.add(now, conn, link, audience, &self.registry);
-        if may_notify {
-            self.admit_sender(conn, newcomer.identity.is_none());
-        }
+        self.admit_sender(conn, posting, newcomer.identity.is_none());
     }
 
     fn welcome(&self, newcomer: &Newcomer, admission: &Admission) -> Welcome {
