@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tui", &["presence"]),
     ("cli", &["config", "net"]),
     ("hooks", &["config", "protocol", "presence", "net"]),
-    ("status", &["protocol", "presence", "net"]),
+    ("status", &["protocol", "presence", "net", "security"]),
     ("server", &["protocol", "presence", "net", "clock", "security"]),
     ("client", &["protocol", "presence", "net", "files", "security"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),

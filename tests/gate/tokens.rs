@@ -298,7 +298,7 @@ async fn a_flood_of_wrong_tokens_is_told_ten_times_a_second_and_counted() {
     let mut lab = guarded();
     let mut peers = Vec::new();
     for n in 0..GUESSES {
-        // Each from an address of its own, so that none is shut out: registers, questions and sockets.
+        // Each from an address of its own, so that none is shut out; half of them ask over HTTP.
         let mut peer = lab.call_from(format!("10.1.{n}.1:4").parse().unwrap(), 1 << 16);
         if n % 2 == 0 {
             peer.say(&with_token("guess-guess")).await;
