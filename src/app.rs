@@ -15,6 +15,7 @@ mod serve;
 mod signals;
 mod status;
 mod swarm;
+mod visit;
 
 use std::io::Write;
 
@@ -57,8 +58,8 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
         Command::Completions(args) => return Ok(print(out, &cli::completions(args.shell))?),
         Command::Swarm(args) => return swarm::swarm(args, out),
         Command::Cert(args) => return Ok(print(out, gate::cert(args)?.as_bytes())?),
-        Command::Status(args) => return status::status(args, out),
-        Command::Notify(args) => return notify::notify(args, out),
+        Command::Status(args) => return status::status(args, command, environment, out),
+        Command::Notify(args) => return notify::notify(args, command, environment, out),
         Command::Config(args) if args.default => {
             return Ok(print(out, config::default_file().as_bytes())?);
         }
@@ -86,11 +87,12 @@ pub fn run(cli: &Cli, environment: Environment, out: &mut impl Write) -> Result<
                 return runtime()?.block_on(foreign::join(plan, start));
             }
             let mut said = Vec::new();
-            let token = gate::token(&config, &sources.environment, &mut said).map_err(Failure::Usage)?;
-            let dial = gate::dial(&config, &mut said).map_err(Failure::Usage)?;
+            let server = config.client.server.as_ref();
+            let pass =
+                gate::pass(&config, &sources.environment, server, &mut said).map_err(Failure::Usage)?;
             let mut start = start("join", &args.common.run);
             start.remarks.extend(said);
-            runtime()?.block_on(join::join(&config, (token, dial), state_dir, start))?;
+            runtime()?.block_on(join::join(&config, pass, state_dir, start))?;
         }
         Command::Demo(args) => {
             let start = start("demo", &args.run);

@@ -83,12 +83,12 @@ pub enum Command {
     Cert(CertArgs),
     /// Ask a running server who is there, once
     #[command(
-        after_help = "Examples:\n  presence-tui status\n  presence-tui status hq.example.com:9000 --json\n\nExit status: 0 all are well, 5 somebody is timed out or has not come, 1 no server answers."
+        after_help = "Examples:\n  presence-tui status\n  presence-tui status hq.example.com:9000 --json\n  presence-tui status tls://hq.example.com --token-file FILE\n\nExit status: 0 all are well, 5 somebody is timed out or has not come, 1 no server answers."
     )]
     Status(StatusArgs),
     /// Tell clients something, and say who got it
     #[command(
-        after_help = "Examples:\n  presence-tui notify --server hq.example.com --to user=ada \"the build is red\"\n  presence-tui notify --server 127.0.0.1 --to tag=role=ci --title Deploy \"restart at five\"\n  presence-tui notify --server 127.0.0.1 --to all --json \"lunch\"\n\nExit status: 0 everybody was told, 5 somebody was not, 1 it could not be sent, 2 bad usage."
+        after_help = "Examples:\n  presence-tui notify --server hq.example.com --to user=ada \"the build is red\"\n  presence-tui notify --server 127.0.0.1 --to tag=role=ci --title Deploy \"restart at five\"\n  presence-tui notify --server tls://hq.example.com --token-file FILE --to all --json \"lunch\"\n\nExit status: 0 everybody was told, 5 somebody was not (with all and tag: of those who are here), 1 it could not be sent, 2 bad usage."
     )]
     Notify(NotifyArgs),
     /// Tell who was here when: sessions, outages and uptime, also while a server runs
@@ -265,13 +265,11 @@ impl Command {
             Self::Serve(args) => args.given(),
             Self::Join(args) => args.given(),
             Self::Demo(args) => args.given(),
-            Self::Swarm(_)
-            | Self::Cert(_)
-            | Self::Status(_)
-            | Self::Notify(_)
-            | Self::History(_)
-            | Self::Config(_)
-            | Self::Completions(_) => Vec::new(),
+            Self::Status(args) => present(args.show.settings().into_iter()),
+            Self::Notify(args) => present(args.show.settings().into_iter()),
+            Self::Swarm(_) | Self::Cert(_) | Self::History(_) | Self::Config(_) | Self::Completions(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -282,13 +280,10 @@ impl Command {
             Self::Serve(_) => Role::Serve,
             Self::Join(_) => Role::Join,
             Self::Demo(_) => Role::Demo,
-            Self::Swarm(_)
-            | Self::Cert(_)
-            | Self::Status(_)
-            | Self::Notify(_)
-            | Self::History(_)
-            | Self::Config(_)
-            | Self::Completions(_) => Role::Show,
+            Self::Status(_) | Self::Notify(_) => Role::Visit,
+            Self::Swarm(_) | Self::Cert(_) | Self::History(_) | Self::Config(_) | Self::Completions(_) => {
+                Role::Show
+            }
         };
         let config = self.config_file().map(Path::to_owned);
         Sources { role, config, flags: self.given(), environment, cwd, host_name }
@@ -475,6 +470,26 @@ mod tests {
         }
         let tags: Vec<_> = given.iter().filter(|(name, _)| *name == "client.tags").collect();
         assert_eq!(tags, [&("client.tags", "k=v".to_owned()), &("client.tags", "l=w".to_owned())]);
+    }
+
+    #[test]
+    fn what_says_something_once_shows_a_token_and_goes_by_no_file() {
+        let shown = "--token-file t --ca a --cert c --key k";
+        for line in ["status hq", "notify --server hq --to all x"] {
+            let command = parse(&format!("presence-tui {line} {shown}")).unwrap().command;
+            let variables = [
+                ("PRESENCE_TUI_CONFIG", "nowhere/config.toml"),
+                ("PRESENCE_TUI_TOKEN_FILE", "another"),
+                ("PRESENCE_TUI_PORT", "nonsense"),
+            ];
+            let sources = command.sources(Environment::of(variables), "nowhere".into(), String::new());
+            let client = sources.resolve().unwrap().client;
+            let names = [client.token_file, client.ca, client.cert, client.key].map(|file| file.unwrap());
+            assert_eq!(names, ["t", "a", "c", "k"].map(std::path::PathBuf::from), "{line}");
+            let command = parse(&format!("presence-tui {line}")).unwrap().command;
+            let sources = command.sources(Environment::of(variables), "nowhere".into(), String::new());
+            assert_eq!(sources.resolve().unwrap().client.token_file, Some("another".into()), "{line}");
+        }
     }
 
     #[test]

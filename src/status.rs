@@ -16,6 +16,7 @@ use crate::net::http::{Answer, HttpError, Question, ask};
 use crate::net::web::HttpUrl;
 use crate::presence::State;
 use crate::protocol::clean;
+use crate::security::tls::ClientTls;
 
 /// The ports a server tries by itself.
 const PORTS: std::ops::RangeInclusive<u16> = 8080..=8085;
@@ -45,7 +46,7 @@ pub enum StatusError {
     #[error("{0}: no answer within 5s")]
     Late(ServerAddr),
     /// It answers, and not to us.
-    #[error("{server}: refused with status {status}{words}")]
+    #[error("{server}: refused with status {status}{words}{}", remedy(*.status))]
     Refused {
         /// Who was asked.
         server: ServerAddr,
@@ -73,18 +74,44 @@ pub struct Found {
     rows: Value,
 }
 
-/// Asks one server, or the first on this machine that answers; `token` proves that the asker may.
+/// What is shown to a server, and by what it is trusted.
+#[derive(Clone, Copy, Default)]
+pub struct Proof<'a> {
+    /// Proves that the asker may.
+    pub token: Option<&'a str>,
+    /// Whom a `tls://` server is trusted by; `None` for the certificates of this system.
+    pub tls: Option<&'a ClientTls>,
+}
+
+/// Who prints it means whether there is a token, and not which.
+impl std::fmt::Debug for Proof<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proof").field("token", &self.token.is_some()).field("tls", &self.tls).finish()
+    }
+}
+
+/// Says what can be done about a refusal, where that is known.
+fn remedy(status: u16) -> &'static str {
+    match status {
+        401 => " (give a token of the role watch: presence-tui status ADDR --token-file FILE)",
+        _ => "",
+    }
+}
+
+/// Asks one server, or the first on this machine that answers.
+///
+/// Nothing is shown to a server that was not named: whatever has one of these ports could be anybody's.
 ///
 /// # Errors
 /// No server answers.
-pub async fn look(server: Option<&ServerAddr>, token: Option<&str>) -> Result<Found, StatusError> {
+pub async fn look(server: Option<&ServerAddr>, proof: Proof<'_>) -> Result<Found, StatusError> {
     if let Some(server) = server {
-        return look_at(server, token).await;
+        return look_at(server, proof).await;
     }
     let mut trouble = StatusError::Nobody;
     for port in PORTS {
         let server = ServerAddr::from(std::net::SocketAddr::from(([127, 0, 0, 1], port)));
-        match look_at(&server, token).await {
+        match look_at(&server, Proof::default()).await {
             Ok(found) => return Ok(found),
             // Whatever has this port, the next one may be ours; if none is, this one said most.
             Err(refused @ StatusError::Refused { .. }) => trouble = refused,
@@ -94,20 +121,21 @@ pub async fn look(server: Option<&ServerAddr>, token: Option<&str>) -> Result<Fo
     Err(trouble)
 }
 
-async fn look_at(server: &ServerAddr, token: Option<&str>) -> Result<Found, StatusError> {
-    let connections = get(server, "/health/connections", token).await?;
+async fn look_at(server: &ServerAddr, proof: Proof<'_>) -> Result<Found, StatusError> {
+    let connections = get(server, "/health/connections", proof).await?;
     if !connections["states"].is_object() {
         return Err(StatusError::Stranger(server.clone()));
     }
-    let heartbeats = get(server, "/health/heartbeats", token).await?;
+    let heartbeats = get(server, "/health/heartbeats", proof).await?;
     let rows = format!("/clients?state=late,timed_out,offline&limit={ROWS_MAX}");
-    let rows = get(server, &rows, token).await?;
+    let rows = get(server, &rows, proof).await?;
     Ok(Found { server: server.clone(), connections, heartbeats, rows })
 }
 
-async fn get(server: &ServerAddr, target: &str, token: Option<&str>) -> Result<Value, StatusError> {
-    let url = HttpUrl::plain(server, target);
-    let question = Question { url: &url, json: None, token, answer_max: ANSWER_BYTES_MAX };
+async fn get(server: &ServerAddr, target: &str, proof: Proof<'_>) -> Result<Value, StatusError> {
+    let url = HttpUrl::of(server, target);
+    let Proof { token, tls } = proof;
+    let question = Question { url: &url, json: None, token, tls, answer_max: ANSWER_BYTES_MAX };
     let answer = timeout(PATIENCE, ask(question)).await.map_err(|_| StatusError::Late(server.clone()))?;
     let Answer { status, body } =
         answer.map_err(|error| StatusError::Http { server: server.clone(), error })?;

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 /// Every room with the rooms it may import, from the inside out. A room's own modules are always allowed.
 const ROOMS: &[(&str, &[&str])] = &[
     ("presence", &[]),
-    ("net", &[]),
     ("clock", &[]),
     ("files", &[]),
     ("lib", &[]),
     ("security", &[]),
+    ("net", &["security"]),
     ("protocol", &["presence"]),
     ("config", &["presence", "net", "files", "security"]),
     ("telemetry", &["presence"]),
@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("tui", &["presence"]),
     ("cli", &["config", "net"]),
     ("hooks", &["config", "protocol", "presence", "net"]),
-    ("status", &["protocol", "presence", "net"]),
+    ("status", &["protocol", "presence", "net", "security"]),
     ("server", &["protocol", "presence", "net", "clock", "security"]),
     ("client", &["protocol", "presence", "net", "files", "security"]),
     ("demo", &["presence", "net", "protocol", "server", "client"]),

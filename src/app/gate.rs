@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 
 use crate::cli::CertArgs;
-use crate::client::Dial;
+use crate::client::{Dial, ServerAddr};
 use crate::config::{ClientConfig, Config, Environment, SecurityConfig, Source, TOKEN_VARIABLE};
 use crate::files;
 use crate::presence::EventKind;
@@ -85,11 +86,44 @@ pub(super) async fn reload(config: &Config, before: &Config, remote: &Remote) {
     }
 }
 
-/// Returns the token `join` shows, if it has one. A flag beats the variable with the token itself beats the rest.
+/// What is shown to a server, and how it is reached.
+pub(super) struct Pass {
+    /// The token, if there is one.
+    pub(super) token: Option<String>,
+    /// The way there.
+    pub(super) dial: Dial,
+}
+
+/// Reads what is shown to a server, and how it is reached.
+///
+/// # Errors
+/// A file cannot be read, or makes no sense; or something was given that says nothing to such a server.
+pub(super) fn pass(
+    config: &Config,
+    environment: &Environment,
+    server: Option<&ServerAddr>,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<Pass> {
+    let token = token(config, environment, remarks)?;
+    let dial = dial(config, server, remarks)?;
+    if token.is_some() && server.is_some_and(|server| !server.is_tls() && !is_here(server.host())) {
+        let words =
+            "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
+        remarks.push(words.to_owned());
+    }
+    Ok(Pass { token, dial })
+}
+
+/// Tells whether a host is this machine.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Returns the token a client shows, if it has one. A flag beats the variable with the token itself beats the rest.
 ///
 /// # Errors
 /// The file cannot be read, or what is there is no token.
-pub(super) fn token(
+fn token(
     config: &Config,
     environment: &Environment,
     remarks: &mut Vec<String>,
@@ -111,13 +145,13 @@ pub(super) fn token(
     Ok(Some(token.to_owned()))
 }
 
-/// Returns how `join` reaches its server.
+/// Returns how a server is reached.
 ///
 /// # Errors
 /// A file cannot be read, or makes no sense; or something was given that says nothing to a server without TLS.
-pub(super) fn dial(config: &Config, remarks: &mut Vec<String>) -> anyhow::Result<Dial> {
-    let ClientConfig { server, ca, cert, key, pin, .. } = &config.client;
-    let Some(server) = server.as_ref().filter(|server| server.is_tls()) else {
+fn dial(config: &Config, server: Option<&ServerAddr>, remarks: &mut Vec<String>) -> anyhow::Result<Dial> {
+    let ClientConfig { ca, cert, key, pin, .. } = &config.client;
+    let Some(server) = server.filter(|server| server.is_tls()) else {
         let given = |source: &str| matches!(config.source(source), Some(Source::Flag(_)));
         if let Some(flag) = ["ca", "cert", "pin"].into_iter().find(|name| given(&format!("client.{name}"))) {
             bail!("--{flag} says nothing without TLS (write tls:// in front of the server's address)");

@@ -1,6 +1,5 @@
 //! `join`: the client from its first line to its last.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::face::{Face, Wish};
+use super::gate::Pass;
 use super::signals::Signals;
 use super::{Failure, Start, awake};
-use crate::client::{Dial, Engine, Identity, JoinError, Notice, Options, Window, Windows};
+use crate::client::{Engine, Identity, JoinError, Notice, Options, Window, Windows};
 use crate::config::Config;
 use crate::presence::command::Command;
 use crate::presence::row::Claim;
@@ -25,18 +25,12 @@ pub(super) const COMMANDS_WAITING: usize = 64;
 /// Stays connected until it is asked to leave, or the server does not want it back.
 pub(super) async fn join(
     config: &Config,
-    (token, dial): (Option<String>, Dial),
+    Pass { token, dial }: Pass,
     state_dir: Option<PathBuf>,
     mut start: Start,
 ) -> Result<(), Failure> {
     let signals = Signals::listen().context("cannot listen to signals")?;
     let options = Options { token, ..options(config)? };
-    if options.token.is_some() && !options.server.is_tls() && !is_here(options.server.host()) {
-        let words =
-            "the token travels unencrypted: write tls:// in front of the server's address if it speaks TLS";
-        start.remarks.push(words.to_owned());
-    }
-
     let id = config.client.id.as_deref();
     let (server, name) = (options.server.written().to_owned(), options.name.clone());
     let (identity, warnings) = if let Some(dir) = &state_dir {
@@ -128,11 +122,6 @@ fn options(config: &Config) -> Result<Options, Failure> {
         token: None,
         interval: client.interval,
     })
-}
-
-/// Tells whether a host is this machine.
-fn is_here(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 async fn write_lines(mut notices: mpsc::Receiver<Notice>, lines: Arc<Lines>) {

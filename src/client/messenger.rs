@@ -1,5 +1,6 @@
 //! A client that comes to say one thing, waits for what becomes of it, and goes.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,13 +40,13 @@ pub struct Errand {
 #[derive(Debug, Error)]
 pub enum MessengerError {
     /// Nobody was reached.
-    #[error("could not connect to {0}: {1} (is the server running there?)")]
+    #[error("could not connect to {0}: {1}")]
     Unreached(String, String),
     /// The server speaks the base protocol alone.
     #[error("{0} did not say welcome within 5s: it is no presence-tui server, or one too busy to answer")]
     Unwelcome(String),
     /// The server does not want to pass it on.
-    #[error("{server} refused it: {code}: {message}")]
+    #[error("{server} refused it: {code}: {message}{remedy}")]
     Refused {
         /// The server.
         server: String,
@@ -53,6 +54,8 @@ pub enum MessengerError {
         code: ErrorCode,
         /// The server's words.
         message: String,
+        /// What can be done about it, where that is known: in brackets, with a blank before them.
+        remedy: &'static str,
     },
     /// The connection ended before anything was known.
     #[error("{0} ended the connection before it said what became of the message: {1}")]
@@ -109,7 +112,7 @@ fn target(words: &[String]) -> Result<To, BadErrand> {
     Ok(to)
 }
 
-/// Connects, says it, waits for what becomes of it, and leaves.
+/// Connects, shows its token if it has one, says it, waits for what becomes of it, and leaves.
 ///
 /// Counts that are not final are returned when the server takes longer than it should.
 ///
@@ -118,6 +121,7 @@ fn target(words: &[String]) -> Result<To, BadErrand> {
 pub async fn run<C: Connector>(
     connector: &C,
     server: &ServerAddr,
+    token: Option<&str>,
     errand: &Errand,
 ) -> Result<NotifyResult, MessengerError> {
     let unreached = |why| MessengerError::Unreached(server.to_string(), why);
@@ -125,7 +129,7 @@ pub async fn run<C: Connector>(
     let (reader, writer) = tokio::io::split(stream);
     let lines = FramedRead::new(reader, LineCodec::new(LIST_BYTES_MAX));
     let mut visit = Visit { server: server.to_string(), lines, writer };
-    let told = visit.tell(errand, local).await;
+    let told = visit.tell(errand, token, local).await;
     // Best effort: it has been said, and the server may be gone.
     let _ = time::timeout(GOODBYE, visit.leave()).await;
     told
@@ -144,7 +148,9 @@ async fn reach<C: Connector>(
     for address in addresses {
         cause = match time::timeout(PATIENCE, connector.connect(address)).await {
             Ok(Ok(connected)) => return Ok(connected),
-            Ok(Err(error)) => error.to_string(),
+            // It is there, and is not what it should be, such as somebody else by its certificate.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Other => error.to_string(),
+            Ok(Err(error)) => format!("{error} (is the server running there?)"),
             Err(_) => format!("{address} did not answer within 5s"),
         };
     }
@@ -162,6 +168,7 @@ impl<S: AsyncRead + AsyncWrite> Visit<S> {
     async fn tell(
         &mut self,
         errand: &Errand,
+        token: Option<&str>,
         local: Option<SocketAddr>,
     ) -> Result<NotifyResult, MessengerError> {
         let local = local.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
@@ -172,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite> Visit<S> {
             v: Some(VERSION.into()),
             name: Some(errand.name.clone()),
             want: vec!["notify".to_owned()],
+            token: token.map(str::to_owned),
             ..Register::default()
         })))
         .await?;
@@ -259,7 +267,13 @@ impl<S: AsyncRead + AsyncWrite> Visit<S> {
 
     fn refused(&self, code: ErrorCode, message: &str) -> MessengerError {
         let message = clean::line(message, WORDS_BYTES_MAX);
-        MessengerError::Refused { server: self.server.clone(), code, message }
+        let remedy = match code {
+            ErrorCode::Auth => {
+                " (give one of the role notify: --token-file FILE, or the variable PRESENCE_TUI_TOKEN)"
+            }
+            _ => "",
+        };
+        MessengerError::Refused { server: self.server.clone(), code, message, remedy }
     }
 
     fn lost(&self, cause: &str) -> MessengerError {

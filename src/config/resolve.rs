@@ -34,6 +34,9 @@ pub enum Role {
     Demo,
     /// `join`.
     Join,
+    /// `notify` and `status`, which say something once: what they show to a server and whom they trust comes
+    /// from flags and variables alone, so that no file can keep a script from it.
+    Visit,
     /// `config`, which shows them all; a shared variable is shown as the server's.
     Show,
 }
@@ -46,6 +49,9 @@ impl Role {
             // Nobody is paged because of a simulated client.
             Self::Demo => !matches!(key.section, "client" | "security" | "hooks"),
             Self::Join => !matches!(key.section, "server" | "security" | "hooks"),
+            Self::Visit => {
+                key.section == "client" && matches!(key.word, "token-file" | "ca" | "cert" | "key" | "pin")
+            }
             Self::Show => KEYS
                 .iter()
                 .find(|other| other.word == key.word)
@@ -116,7 +122,7 @@ impl Sources {
 
     /// Finds and reads the file that applies, if there is one.
     fn find(&self) -> Result<Option<Named>, ConfigError> {
-        if self.role == Role::Demo {
+        if matches!(self.role, Role::Demo | Role::Visit) {
             return Ok(None);
         }
         if let Some(path) = &self.config {

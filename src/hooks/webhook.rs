@@ -88,7 +88,8 @@ async fn post(url: &HttpUrl, body: &Bytes, patience: Patience) -> Result<(), Str
 }
 
 async fn once(url: &HttpUrl, body: &Bytes) -> Result<(), String> {
-    let question = Question { url, json: Some(body.clone()), token: None, answer_max: ANSWER_BYTES_MAX };
+    let question =
+        Question { url, json: Some(body.clone()), token: None, tls: None, answer_max: ANSWER_BYTES_MAX };
     match ask(question).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         Ok(answer) => Err(format!("answered with status {}", answer.status)),

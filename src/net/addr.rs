@@ -65,6 +65,13 @@ impl ServerAddr {
         &self.host
     }
 
+    /// Returns host and port alone, as a URL has them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
     /// Tells whether the connection is to be made secret.
     #[must_use]
     pub fn is_tls(&self) -> bool {
@@ -147,14 +154,8 @@ fn port_of(text: &str) -> Result<u16, AddrError> {
 
 impl fmt::Display for ServerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tls {
-            f.write_str(TLS)?;
-        }
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        f.write_str(if self.tls { TLS } else { "" })?;
+        f.write_str(&self.authority())
     }
 }
 

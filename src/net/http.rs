@@ -1,7 +1,6 @@
 //! One question over HTTP, on a connection of its own.
 
 use std::io;
-use std::pin::Pin;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -9,17 +8,11 @@ use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::web::HttpUrl;
-
-/// What a connection is made of, encrypted or not.
-type Stream = Pin<Box<dyn Duplex>>;
-
-trait Duplex: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+use crate::security::duplex::Stream;
+use crate::security::tls::ClientTls;
 
 /// What is asked.
 #[derive(Debug, Clone)]
@@ -30,6 +23,9 @@ pub struct Question<'a> {
     pub json: Option<Bytes>,
     /// What proves that the asker may; sent as `Authorization: Bearer`.
     pub token: Option<&'a str>,
+    /// Whom an `https://` server is trusted by; `None` for the certificates of this system, which are
+    /// then read afresh, for they may change while the program runs.
+    pub tls: Option<&'a ClientTls>,
     /// How large the answer may be, in bytes.
     pub answer_max: usize,
 }
@@ -71,7 +67,7 @@ pub enum HttpError {
 /// Nobody was reached, or what came is no answer.
 pub async fn ask(question: Question<'_>) -> Result<Answer, HttpError> {
     let request = request(&question)?;
-    let stream = connect(question.url).await?;
+    let stream = connect(question.url, question.tls).await?;
     let broken = |error: hyper::Error| HttpError::Broken(error.to_string());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -113,7 +109,7 @@ fn request(question: &Question<'_>) -> Result<Request<Full<Bytes>>, HttpError> {
     request.body(body).map_err(|error| HttpError::Request(error.to_string()))
 }
 
-async fn connect(url: &HttpUrl) -> Result<Stream, HttpError> {
+async fn connect(url: &HttpUrl, tls: Option<&ClientTls>) -> Result<Stream, HttpError> {
     let server = url.server();
     let reached = TcpStream::connect((server.host(), server.port())).await;
     let stream = reached.map_err(|error| HttpError::Unreached(server.to_string(), error))?;
@@ -123,56 +119,15 @@ async fn connect(url: &HttpUrl) -> Result<Stream, HttpError> {
         return Err(HttpError::Unreached(server.to_string(), nobody));
     }
     let _ = stream.set_nodelay(true); // A help, and no condition.
-    if url.is_secure() { secret::wrap(server.host(), stream).await } else { Ok(Box::pin(stream)) }
-}
-
-#[cfg(feature = "tls")]
-mod secret {
-    use std::sync::Arc;
-
-    use tokio::net::TcpStream;
-    use tokio_rustls::TlsConnector;
-    use tokio_rustls::rustls::pki_types::ServerName;
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
-
-    use super::{HttpError, Stream};
-
-    /// Makes a stream secret, trusting whom this system trusts.
-    pub(super) async fn wrap(host: &str, stream: TcpStream) -> Result<Stream, HttpError> {
-        let wrong = |words: String| HttpError::Tls(format!("no TLS with {host}: {words}"));
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| wrong("that is not a name a certificate can be for".to_owned()))?;
-        // It takes files, and they may change while the program runs.
-        let config = tokio::task::spawn_blocking(config).await.map_err(|error| wrong(error.to_string()))?;
-        let connector = TlsConnector::from(Arc::new(config.map_err(&wrong)?));
-        let stream = connector.connect(name, stream).await.map_err(|error| wrong(error.to_string()))?;
-        Ok(Box::pin(stream))
+    if !url.is_secure() {
+        return Ok(Box::new(stream));
     }
-
-    fn config() -> Result<ClientConfig, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err("this system trusts no certificate \
-                        (install its ca-certificates, or name a file with SSL_CERT_FILE)"
-                .to_owned());
-        }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
-    }
-}
-
-#[cfg(not(feature = "tls"))]
-mod secret {
-    use tokio::net::TcpStream;
-
-    use super::{HttpError, Stream};
-
-    /// Says that this build has none.
-    #[expect(clippy::unused_async, reason = "the same as with TLS")]
-    pub(super) async fn wrap(_: &str, _: TcpStream) -> Result<Stream, HttpError> {
-        Err(HttpError::Tls("this build has no TLS".to_owned()))
-    }
+    let secret = match tls {
+        Some(tls) => tls.connect(server.host(), stream).await,
+        None => match ClientTls::system().await {
+            Ok(tls) => tls.connect(server.host(), stream).await,
+            Err(words) => Err(words),
+        },
+    };
+    secret.map_err(HttpError::Tls)
 }

@@ -46,11 +46,12 @@ pub enum HttpUrlError {
 }
 
 impl HttpUrl {
-    /// Returns the address of something on a server, in the clear; `target` begins with a slash.
+    /// Returns the address of something on a server, over TLS if the server's address says so; `target` begins
+    /// with a slash.
     #[must_use]
-    pub fn plain(server: &ServerAddr, target: &str) -> Self {
-        let authority = server.to_string();
-        Self { secure: false, server: server.clone(), authority, target: target.to_owned() }
+    pub fn of(server: &ServerAddr, target: &str) -> Self {
+        let (secure, server, target) = (server.is_tls(), server.clone(), target.to_owned());
+        Self { secure, authority: server.authority(), server, target }
     }
 
     /// Tells whether the way there is encrypted.

@@ -57,6 +57,15 @@ impl ClientTls {
         Err(NONE.to_owned())
     }
 
+    /// Says that there is none.
+    ///
+    /// # Errors
+    /// Always.
+    #[expect(clippy::unused_async, reason = "the same as with TLS")]
+    pub async fn system() -> Result<Self, String> {
+        Err(NONE.to_owned())
+    }
+
     /// Never happens, for there is nothing to call it on.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ pub struct Guard {
 }
 
 /// What a client is told that comes without TLS where it is asked for.
-const TLS_ALONE: &str = "this server takes connections over TLS alone (join tls://HOST:PORT)";
+const TLS_ALONE: &str = "this server takes connections over TLS alone (write tls:// in front of its address)";
 
 /// The guard on duty, and what it remembers.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::answers;
 use super::gate::Gate;
 use super::http::Desk;
-use super::hub::may_notify;
+use super::hub::Posting;
 use super::ledger::Question;
 use super::link::Link;
 use super::rules::Rules;
@@ -100,7 +100,7 @@ pub struct Terms {
 pub(crate) struct Knock {
     pub(crate) newcomer: Newcomer,
     pub(crate) wants_roster: bool,
-    pub(crate) may_notify: bool,
+    pub(crate) posting: Posting,
     pub(crate) deaf: bool,
     pub(crate) link: Arc<Link>,
     pub(crate) reply: oneshot::Sender<Result<Welcomed, Ended>>,
@@ -215,7 +215,7 @@ impl HubHandle {
         link: Arc<Link>,
     ) -> Result<Welcomed, Ended> {
         let (reply, answer) = oneshot::channel();
-        let may_notify = may_notify(&registration) && origin.rights.is_none_or(Rights::may_notify);
+        let posting = Posting::of(&registration, origin.rights);
         let Registration { claim, version, identity, mut profile, wants_roster, resume, .. } = registration;
         let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
         let Origin { peer, dialect, deaf, rights, user, secure: _ } = origin;
@@ -235,8 +235,7 @@ impl HubHandle {
             fresh_secret,
             pulse,
         };
-        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, may_notify, deaf, link, reply })))
-            .await;
+        self.send(ToHub::Join(Box::new(Knock { newcomer, wants_roster, posting, deaf, link, reply }))).await;
         answer.await.unwrap_or_else(|_| Err(answers::stopping()))
     }
 }

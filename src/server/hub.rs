@@ -32,7 +32,7 @@ use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
 use crate::protocol::message::{Config, ServerInfo, You, millis};
 use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
 use notify::Post;
-pub(crate) use notify::may_notify;
+pub(crate) use notify::Posting;
 
 /// How many messages are heard before it looks at the clock again.
 const HEARD_AT_ONCE: usize = 256;
@@ -190,6 +190,9 @@ impl Hub {
             if self.registry.balance(now) {
                 self.announce(now);
             }
+            if self.refusals.due().is_some_and(|at| at <= now) {
+                self.count_refused(now);
+            }
             self.judge(now);
             self.refresh_spread(now);
             if self.publish(now) {
@@ -205,8 +208,8 @@ impl Hub {
         let watched = self.registry.counts().live() > 0 || called.is_some() || stretched;
         let tick = watched.then(|| self.looked_at + TICK);
         let (screen, roll) = (self.screen.due(&self.registry), self.roll.due(self.looked_at, &self.registry));
-        let posted = self.post.deliveries.due();
-        [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll, posted]
+        let (posted, refused) = (self.post.deliveries.due(), self.refusals.due());
+        [tick, called, self.judge_at, self.fanout.due(), self.drained_at, screen, roll, posted, refused]
             .into_iter()
             .flatten()
             .min()
@@ -265,7 +268,7 @@ impl Hub {
     }
 
     fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, may_notify, deaf, link, reply } = knock;
+        let Knock { newcomer, wants_roster, posting, deaf, link, reply } = knock;
         if self.drained_at.is_some() {
             let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
             return;
@@ -296,9 +299,7 @@ impl Hub {
             _ => Audience::Quiet,
         };
         self.fanout.add(now, conn, link, audience, &self.registry);
-        if may_notify {
-            self.admit_sender(conn, newcomer.identity.is_none());
-        }
+        self.admit_sender(conn, posting, newcomer.identity.is_none());
     }
 
     fn welcome(&self, newcomer: &Newcomer, admission: &Admission) -> Welcome {
@@ -318,11 +319,16 @@ impl Hub {
         }
     }
 
-    fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
+    /// Says how many refusals were not told one by one.
+    fn count_refused(&mut self, now: Instant) {
         let untold = self.refusals.turn(now);
         if untold > 0 {
             self.registry.note(now, EventKind::Notice(format!("{untold} more were refused")));
         }
+    }
+
+    fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
+        self.count_refused(now);
         if self.refusals.take() {
             self.registry.note(now, EventKind::Refused { peer, code: code.word(), message });
         }

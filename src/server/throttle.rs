@@ -24,6 +24,11 @@ impl Throttle {
         std::mem::take(&mut self.untold)
     }
 
+    /// Returns when it is to be said how many were not told, if any were.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.second.filter(|_| self.untold > 0).map(|at| at + Duration::from_secs(1))
+    }
+
     /// Tells whether one more may be told.
     pub(crate) fn take(&mut self) -> bool {
         let fits = self.told < TOLD_PER_S;
@@ -45,9 +50,12 @@ mod tests {
     fn the_first_ten_of_a_second_are_told_and_the_rest_counted() {
         let (mut throttle, start) = (Throttle::default(), Instant::now());
         assert_eq!(throttle.turn(start), 0);
-        assert_eq!((0..25).filter(|_| throttle.take()).count(), 10);
+        assert_eq!((0..10).filter(|_| throttle.take()).count(), 10);
+        assert_eq!(throttle.due(), None, "nothing was kept back");
+        assert_eq!((0..15).filter(|_| throttle.take()).count(), 0);
+        assert_eq!(throttle.due(), Some(start + Duration::from_secs(1)));
         assert_eq!(throttle.turn(start + Duration::from_millis(999)), 0);
         assert_eq!(throttle.turn(start + Duration::from_secs(1)), 15);
-        assert!(throttle.take());
+        assert!(throttle.take() && throttle.due().is_none());
     }
 }

@@ -73,6 +73,13 @@ impl Action {
     pub fn repeats(self) -> bool {
         matches!(self, Self::Down | Self::Up | Self::HalfDown | Self::HalfUp | Self::PageDown | Self::PageUp)
     }
+
+    /// Tells whether the footer offers it to a client of a foreign server, where there are no peers to look
+    /// at, nor to be seen by. The key still says why it does nothing.
+    #[must_use]
+    pub fn is_for_foreign(self) -> bool {
+        !matches!(self, Self::EditNote | Self::Filter | Self::Details | Self::CopyAddress)
+    }
 }
 
 /// On which screen a key works.
@@ -328,12 +335,13 @@ pub fn markdown(join: bool) -> String {
     out
 }
 
-/// Chooses the hints that fit `width` cells and returns their keys and words, in order.
+/// Chooses the hints that fit `width` cells and returns their keys and words, in order; `foreign` when the
+/// server speaks something else.
 #[must_use]
-pub fn footer(join: bool, width: usize) -> Vec<(&'static str, &'static str)> {
+pub fn footer(join: bool, foreign: bool, width: usize) -> Vec<(&'static str, &'static str)> {
     let gap = if width < 60 { 1 } else { 2 };
-    let mut hints: Vec<Hint> =
-        TABLE.iter().filter(|line| line.on.includes(join)).filter_map(|line| line.hint).collect();
+    let shown = |line: &&Binding| line.on.includes(join) && (!foreign || line.action.is_for_foreign());
+    let mut hints: Vec<Hint> = TABLE.iter().filter(shown).filter_map(|line| line.hint).collect();
     hints.sort_by_key(|hint| hint.place);
     let words = |hint: &Hint| if width < 110 { hint.short } else { hint.long };
     let wide = |hints: &[Hint]| -> usize {
@@ -376,14 +384,20 @@ mod tests {
 
     #[test]
     fn the_footer_fits_every_width_and_keeps_the_way_out_longest() {
-        for join in [false, true] {
+        for (join, foreign) in [(false, false), (true, false), (true, true)] {
             for width in 0..200 {
-                let hints = footer(join, width);
+                let hints = footer(join, foreign, width);
                 let used: usize = hints.iter().map(|(keys, words)| keys.len() + words.len() + 2).sum();
                 assert!(used <= width + hints.len(), "{width}");
                 assert!(width < 12 || hints.iter().any(|(keys, _)| *keys == "q"), "{width}");
             }
         }
+    }
+
+    #[test]
+    fn a_foreign_server_is_offered_nothing_that_takes_peers() {
+        let keys: Vec<_> = footer(true, true, 200).into_iter().map(|(keys, _)| keys).collect();
+        assert_eq!(keys, ["?", "b", "H", "r", "p", "q"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ async fn send(trouble: &[Trouble]) -> (Told, Option<Server>) {
     let net = Net { servers, log };
     let errand = Errand::new("cron".into(), &["user=ada".to_owned()], None, "tea".into()).unwrap();
     let server = "hq".parse().unwrap();
-    let told = tokio::spawn(async move { messenger::run(&net, &server, &errand).await });
+    let told = tokio::spawn(async move { messenger::run(&net, &server, None, &errand).await });
     let Some((_, stream)) = arriving.recv().await else { return (told, None) };
     let mut server = Server { stream: BufReader::new(stream) };
     let register = server.raw().await;

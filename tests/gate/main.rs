@@ -13,3 +13,5 @@ mod process;
 #[cfg(feature = "tls")]
 mod tls;
 mod tokens;
+#[cfg(unix)]
+mod visits;

@@ -10,7 +10,7 @@ use crate::process_common::{Daemon, Home, Nc};
 const TOKENS: &str = "machines:join:token-of-a-machine\nwall:watch:token-of-a-wall\n";
 
 /// Writes a file only its owner can read.
-fn write(home: &Home, name: &str, text: &str) {
+pub(crate) fn write(home: &Home, name: &str, text: &str) {
     let path = home.cwd().join(name);
     fs::write(&path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -18,7 +18,7 @@ fn write(home: &Home, name: &str, text: &str) {
 
 /// Makes a pair for 127.0.0.1, and returns its pin.
 #[cfg(feature = "tls")]
-fn cert(home: &Home) -> String {
+pub(crate) fn cert(home: &Home) -> String {
     let made = home.run("cert 127.0.0.1");
     assert_eq!(made.code, Some(0), "{}", made.stderr);
     let pin = made.stdout.lines().find_map(|line| line.strip_prefix("pin: "));

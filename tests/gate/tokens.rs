@@ -250,3 +250,75 @@ async fn a_screen_is_told_when_anyone_can_join() {
     sleep(secs(1)).await;
     assert!(!views.borrow_and_update().open);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_send_is_told_so_whatever_it_wants_and_can_still_chat() {
+    let mut lab = Lab::new();
+    lab.server.remote().guard(guard(
+        "machines:join:token-of-a-machine\nwall:watch:token-of-a-wall\nops:notify:token-of-ops\n",
+    ));
+    let enter = async |lab: &mut Lab, token: &str, extra: &str| {
+        let mut peer = lab.call();
+        peer.say(&v1(&format!(r#""token":"{token}","want":["notify"],{extra}"#))).await;
+        assert_eq!(peer.hear().await["type"], "welcome", "{token}");
+        peer
+    };
+    let mut ops = enter(&mut lab, "token-of-ops", r#""id":"ops","#).await;
+    for (token, id) in [("token-of-a-machine", "m"), ("token-of-a-wall", "w")] {
+        let mut peer = enter(&mut lab, token, &format!(r#""id":"{id}","#)).await;
+        peer.say(r#"{"type":"notify","to":{"all":true},"body":"x"}"#).await;
+        let error = peer.hear_type("error").await;
+        assert_eq!((&error["code"], &error["retry_ms"]), (&"forbidden".into(), &Value::Null));
+        assert!(error["message"].as_str().unwrap().contains("role notify"), "{error}");
+        peer.say(r#"{"type":"chat","message":"hello"}"#).await;
+        assert_eq!(peer.hear_type("chat").await["message"], "hello");
+        assert_eq!(ops.hear().await["message"], "hello", "and no notification before it");
+        peer.ping().await;
+        sleep(secs(9)).await; // So much at once would be a flood.
+        ops.ping().await;
+        // With a right one on the same connection it stays what it was when it came in.
+        peer.say(&v1(&format!(r#""token":"token-of-ops","want":["notify"],"id":"{id}","#))).await;
+        peer.say(r#"{"type":"notify","to":{"all":true},"body":"x"}"#).await;
+        assert_eq!(peer.hear_type("error").await["code"], "forbidden");
+        peer.say(r#"{"type":"leave"}"#).await;
+    }
+    // A messenger with too small a role is one nevertheless: nobody writes to it, and it leaves no row.
+    let mut messenger = enter(&mut lab, "token-of-a-machine", "").await;
+    ops.say(r#"{"type":"notify","to":{"all":true},"body":"x"}"#).await;
+    assert_eq!(ops.hear_type("notify_result").await["targets"], 2, "the two that have left");
+    messenger.say(r#"{"type":"leave"}"#).await;
+    assert_eq!(messenger.line().await, None);
+    ops.say(r#"{"type":"notify","to":{"all":true},"body":"x"}"#).await;
+    assert_eq!(ops.hear_type("notify_result").await["targets"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_wrong_tokens_is_told_ten_times_a_second_and_counted() {
+    const GUESSES: usize = 120;
+    let mut lab = guarded();
+    let mut peers = Vec::new();
+    for n in 0..GUESSES {
+        // Each from an address of its own, so that none is shut out; half of them ask over HTTP.
+        let mut peer = lab.call_from(format!("10.1.{n}.1:4").parse().unwrap(), 1 << 16);
+        if n % 2 == 0 {
+            peer.say(&with_token("guess-guess")).await;
+        } else {
+            let head = "Host: here\r\nAuthorization: Bearer guess-guess\r\n";
+            peer.send(format!("GET /clients HTTP/1.1\r\n{head}\r\n").as_bytes()).await;
+        }
+        peers.push(peer);
+    }
+    for peer in &mut peers {
+        let mut answer = [0; 16];
+        peer.io.read_exact(&mut answer).await.unwrap();
+    }
+    let (mut told, mut counted) = (0, 0);
+    while told + counted < GUESSES {
+        let (word, text) = lab.event().await;
+        match word.as_str() {
+            "refused" => told += 1,
+            _ => counted += text.split(' ').next().and_then(|n| n.parse::<usize>().ok()).unwrap_or(0),
+        }
+    }
+    assert_eq!((told, counted), (10, GUESSES - 10), "ten, and within a second a number for the rest");
+}

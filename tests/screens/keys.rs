@@ -93,7 +93,7 @@ fn the_help_lists_every_key_of_its_screen_and_no_other() {
 fn the_footer_says_what_the_table_says() {
     let bottom = |model: &Model| text(&frame(model)).lines().last().unwrap().to_owned();
     for (is_join, model) in [(false, server()), (true, client())] {
-        for (key, words) in footer(is_join, 119) {
+        for (key, words) in footer(is_join, false, 119) {
             assert!(bottom(&model).contains(&format!("{key} {words}")), "{key} {words}");
         }
     }

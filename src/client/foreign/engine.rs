@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::{Payload, Plan};
 use super::session::{Ending, Session};
-use super::tls::Tls;
 use super::wire::Wire;
 use crate::client::backoff::Backoff;
 use crate::client::connect::{Connector, Unreached, reach};
@@ -22,6 +21,7 @@ use crate::client::notice::Notice;
 use crate::net::url::Scheme;
 use crate::presence::command::Command;
 use crate::presence::view::{Foreign, Link, Uplink};
+use crate::security::tls::ClientTls;
 
 /// How long a server may take from the connection to the first beat's turn: TLS and the WebSocket's handshake.
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub struct ForeignEngine<C> {
     /// Since when there has been no connection.
     down_since: Option<Instant>,
     /// Made at the first attempt that needs it.
-    tls: Option<Tls>,
+    tls: Option<ClientTls>,
 }
 
 impl<C: Connector<Stream: 'static>> ForeignEngine<C> {
@@ -137,7 +137,7 @@ impl<C: Connector<Stream: 'static>> ForeignEngine<C> {
         let tls = &mut self.tls;
         let opening = async {
             if url.scheme() == Scheme::Wss && tls.is_none() {
-                *tls = Some(Tls::open().await?);
+                *tls = Some(ClientTls::system().await?);
             }
             Wire::open(Box::pin(stream), url, tls.as_ref()).await
         };

@@ -12,7 +12,6 @@ pub mod plan;
 pub mod pulse;
 pub mod rules;
 mod session;
-mod tls;
 mod wire;
 
 pub use engine::ForeignEngine;

@@ -20,9 +20,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::plan::Payload;
-use super::tls::Tls;
 use crate::net::url::{ForeignUrl, Scheme};
 use crate::protocol::clean;
+use crate::security::tls::ClientTls;
 
 /// The largest message that is taken; a server that sends a larger one is left.
 pub(super) const MESSAGE_BYTES_MAX: usize = 64 * 1_024;
@@ -80,9 +80,16 @@ impl Wire {
     ///
     /// # Errors
     /// The server does not speak what its address says; in clean words.
-    pub(super) async fn open(stream: Stream, url: &ForeignUrl, tls: Option<&Tls>) -> Result<Self, String> {
+    pub(super) async fn open(
+        stream: Stream,
+        url: &ForeignUrl,
+        tls: Option<&ClientTls>,
+    ) -> Result<Self, String> {
         let stream = match tls {
-            Some(tls) => tls.wrap(url.server().host(), stream).await.map_err(|words| clean_words(&words))?,
+            Some(tls) => {
+                let secret = tls.connect(url.server().host(), stream).await;
+                Box::pin(secret.map_err(|words| clean_words(&words))?)
+            }
             None => stream,
         };
         let carrier = match url.scheme() {

@@ -69,6 +69,18 @@ impl ClientTls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
+    /// Trusts whom this system trusts, and shows nothing. The files are read where nobody waits for them.
+    ///
+    /// The system's list and not one of our own: whoever is asked is often a server of the house,
+    /// with a certificate of the house. `SSL_CERT_FILE` names another list, as it does for other programs.
+    ///
+    /// # Errors
+    /// This system trusts nobody, in words.
+    pub async fn system() -> Result<Self, String> {
+        let made = tokio::task::spawn_blocking(|| Self::new(Trust::System, None)).await;
+        made.map_err(|error| format!("could not read the certificates of this system: {error}"))?
+    }
+
     /// Shakes hands with a host over a connection to it, and returns that made secret.
     ///
     /// # Errors
@@ -86,16 +98,15 @@ impl ClientTls {
     }
 }
 
-/// Reads the certificates of this system.
+/// Reads the certificates of this system: the one place that does.
 fn system_roots() -> Result<RootCertStore, String> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (trusted, _) = roots.add_parsable_certificates(found.certs);
     if trusted == 0 {
-        return Err(
-            "this system trusts no certificate (install its ca-certificates, or give --ca FILE or --pin PIN)"
-                .to_owned(),
-        );
+        return Err("this system trusts no certificate \
+                    (install its ca-certificates, or name a file of them in SSL_CERT_FILE)"
+            .to_owned());
     }
     Ok(roots)
 }

@@ -27,7 +27,7 @@ pub(super) async fn check<B>(request: &Request<B>, visit: &Visit) -> Result<Opti
     if guard.require_tls && !visit.secure {
         return Err(last(problem(
             StatusCode::FORBIDDEN,
-            "this server is spoken to over TLS alone: https://",
+            "this server is spoken to over TLS alone (https:// for others, tls:// for presence-tui)",
         )));
     }
     if guard.tokens.is_none() {
@@ -39,7 +39,10 @@ pub(super) async fn check<B>(request: &Request<B>, visit: &Visit) -> Result<Opti
     }
     match gate.judge(Instant::now().into_std(), visit.peer.ip(), presented.as_deref()) {
         Ok(rights) if becomes_socket || rights.may_watch() => Ok(Some(rights)),
-        Ok(_) => Err(last(problem(StatusCode::FORBIDDEN, "this token is for clients, not for questions"))),
+        Ok(_) => Err(last(problem(
+            StatusCode::FORBIDDEN,
+            "this token is for clients, not for questions (one of the role watch may ask)",
+        ))),
         Err(denied) => {
             if denied != Denied::Missing {
                 let (peer, message) = (visit.peer, denied.words());

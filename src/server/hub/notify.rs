@@ -10,6 +10,7 @@ use crate::presence::notify::Notification;
 use crate::presence::{ConnNo, EventKind, RowKey};
 use crate::protocol::notify::notification;
 use crate::protocol::{ErrorCode, Notified, NotifyResult, Registration, ServerMessage};
+use crate::security::Rights;
 
 /// How long a sender is asked to wait when too many notifications are on their way.
 const BUSY_RETRY_MS: u64 = 5_000;
@@ -18,41 +19,63 @@ const BUSY_RETRY_MS: u64 = 5_000;
 #[derive(Debug, Default)]
 pub(super) struct Post {
     pub(super) deliveries: Deliveries,
-    /// Who may send, and the row of whoever came for nothing else.
-    senders: HashMap<ConnNo, Option<RowKey>>,
+    /// Who asked to send: whether it may, and the row of whoever came for nothing else.
+    senders: HashMap<ConnNo, (bool, Option<RowKey>)>,
     /// Rows of messengers that are gone.
     left: Vec<RowKey>,
 }
 
-/// Tells whether a client may send notifications.
-pub(crate) fn may_notify(registration: &Registration) -> bool {
-    registration.version > 0 && registration.wants_notify
+/// Whether a client sends notifications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Posting {
+    /// It never asked to.
+    Unasked,
+    /// It asked, and its token is not for that.
+    Denied,
+    /// It may.
+    Allowed,
+}
+
+impl Posting {
+    /// Puts together what a client wants and what it may.
+    pub(crate) fn of(registration: &Registration, rights: Option<Rights>) -> Self {
+        if registration.version == 0 || !registration.wants_notify {
+            return Self::Unasked;
+        }
+        if rights.is_none_or(Rights::may_notify) { Self::Allowed } else { Self::Denied }
+    }
 }
 
 impl Hub {
-    /// Takes note that a client may send notifications; `brief` when it came without an identity of its own,
-    /// and so will never be back: a messenger.
-    pub(super) fn admit_sender(&mut self, conn: ConnNo, brief: bool) {
-        let row = self.registry.row_of(conn).map(|(key, _)| key).filter(|_| brief);
-        self.post.senders.insert(conn, row);
+    /// Takes note that a client asked to send notifications; `brief` when it came without an identity of its own,
+    /// and so will never be back: a messenger, whether it may send or not.
+    pub(super) fn admit_sender(&mut self, conn: ConnNo, posting: Posting, brief: bool) {
+        if posting != Posting::Unasked {
+            let row = self.registry.row_of(conn).map(|(key, _)| key).filter(|_| brief);
+            self.post.senders.insert(conn, (posting == Posting::Allowed, row));
+        }
     }
 
     /// Sends what a client wants to tell others, if it may.
     pub(super) fn notify_for(&mut self, now: Instant, conn: ConnNo, notification: &Notification) {
         let Some((_, row)) = self.registry.row_of(conn) else { return };
         let from = row.label.clone();
-        let refusal = if !self.post.senders.contains_key(&conn) {
-            Some((
-                ErrorCode::Forbidden,
-                "register with want [\"notify\"] to send notifications".to_owned(),
-                None,
-            ))
-        } else if !self.post.deliveries.has_room() {
-            let words =
-                format!("more than {IN_FLIGHT_MAX} notifications are on their way; this one was dropped");
-            Some((ErrorCode::Flood, words, Some(BUSY_RETRY_MS)))
-        } else {
-            None
+        let may = self.post.senders.get(&conn).map(|&(may, _)| may);
+        let refusal = match may {
+            None => {
+                let words = "register with want [\"notify\"] to send notifications";
+                Some((ErrorCode::Forbidden, words.to_owned(), None))
+            }
+            Some(false) => {
+                let words = "your token is not for notifications: one of the role notify may send them";
+                Some((ErrorCode::Forbidden, words.to_owned(), None))
+            }
+            Some(true) if !self.post.deliveries.has_room() => {
+                let words =
+                    format!("more than {IN_FLIGHT_MAX} notifications are on their way; this one was dropped");
+                Some((ErrorCode::Flood, words, Some(BUSY_RETRY_MS)))
+            }
+            Some(true) => None,
         };
         match refusal {
             Some((code, words, retry_ms)) => {
@@ -84,7 +107,7 @@ impl Hub {
         let message = Notified::new(deliveries.next_number(), &from, notification);
         let line = ServerMessage::Notify(Box::new(message)).encode().into();
         let fanout = &self.fanout;
-        let messenger = |conn: &ConnNo| senders.get(conn).is_some_and(Option::is_some);
+        let messenger = |conn: &ConnNo| senders.get(conn).is_some_and(|(_, row)| row.is_some());
         let handed = here
             .into_iter()
             .filter(|conn| sender != Some(*conn) && !messenger(conn))
@@ -102,7 +125,7 @@ impl Hub {
     fn note_ended(&mut self) {
         for conn in self.fanout.take_ended() {
             self.post.deliveries.gone(conn);
-            self.post.left.extend(self.post.senders.remove(&conn).flatten());
+            self.post.left.extend(self.post.senders.remove(&conn).and_then(|(_, row)| row));
         }
     }
 

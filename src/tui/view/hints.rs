@@ -45,7 +45,8 @@ pub(super) fn draw(model: &Model, area: Rect, buf: &mut Buffer) {
     let gap = if width < 60 { 1 } else { 2 };
     let more = more(model);
     let room = width.saturating_sub(1 + cells(&more));
-    for (at, (keys, words)) in footer(model.is_join(), room).into_iter().enumerate() {
+    let foreign = model.uplink().is_some_and(|uplink| uplink.foreign.is_some());
+    for (at, (keys, words)) in footer(model.is_join(), foreign, room).into_iter().enumerate() {
         pen.gap(if at > 0 { gap } else { 0 }).put(keys, Role::Key).put(&format!(" {words}"), Role::Dim);
     }
     if !more.is_empty() {
