@@ -21,6 +21,9 @@ const RUNS: u32 = 15;
 /// How many join between two looks of the busy fleet: 1,000 a second.
 const JOINS: u64 = 1_000;
 
+/// How many rows the hub counts in one turn.
+const ROWS_A_TURN: usize = 2_000;
+
 const INTERVAL: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -137,6 +140,20 @@ fn views(n: u64, registry: &Registry, start: Instant) -> Viewer {
     viewer
 }
 
+/// Counts who is known, for the state file, as the hub does: some rows in each turn.
+fn count(registry: &Registry, at: Instant) {
+    let (begin, mut census) = timed(|| registry.census());
+    line("who is known: to begin", vec![begin]);
+    let (mut turns, mut is_over) = (Vec::new(), false);
+    while !is_over {
+        let (time, over) = timed(|| registry.count(at, &mut census, ROWS_A_TURN));
+        turns.push(time);
+        is_over = over;
+    }
+    line("who is known: 2,000 rows of it", turns);
+    line("who is known, all at once", (0..RUNS).map(|_| timed(|| registry.known(at)).0).collect());
+}
+
 fn measure(n: u64) {
     println!("-- {n} rows");
     let start = now();
@@ -179,7 +196,7 @@ fn measure(n: u64) {
         "a sweep with nothing to decide",
         (0..RUNS).map(|_| timed(|| registry.sweep(at, |_| false)).0).collect(),
     );
-    line("who is known, for the state file", (0..RUNS).map(|_| timed(|| registry.known(at)).0).collect());
+    count(&registry, at);
     let last = at + TIMEOUT + INTERVAL * 2;
     let (time, verdict) = timed(|| registry.sweep(last, |_| false));
     line(&format!("{} due at once, held back", verdict.probes.len()), vec![time]);

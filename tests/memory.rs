@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::{Lab, options, secs};
 use presence_tui::presence::known::Known;
+use presence_tui::presence::registry::Limits;
 use presence_tui::server::{KnownList, Options, Terms};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -61,6 +62,52 @@ async fn ages_are_told_anew_once_a_minute_and_not_while_nobody_is_here() {
     ada.say(r#"{"type":"leave"}"#).await;
     assert_eq!(next(&mut told).await.0, Vec::<String>::new());
     assert!(timeout(secs(3_000), told.changed()).await.is_err(), "there is nothing to tell");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_fleet_is_counted_in_turns_and_others_are_served_between_them() {
+    let mut small = Lab::new();
+    let mut told = small.server.known();
+    let _ada = small.v1(&called("ada")).await;
+    let first = list(&mut told).await.0.remove(0);
+    let known = |number| Known { id: Some(format!("id-{number}").into()), ..first.clone() };
+    let limits = Limits { max_clients: 10_000, ..options().limits };
+    let expected = (0..9_000).map(known).collect();
+    let mut lab = Lab::with(Options { limits, expected, ..options() });
+    let mut told = lab.server.known();
+    let (_bob, _) = lab.v1(&called("bob")).await;
+    let asked = Instant::now();
+    let (mut cyd, _) = lab.v1(&called("cyd")).await;
+    cyd.ping().await;
+    assert!(!told.has_changed().unwrap() && asked.elapsed() < Duration::from_millis(10), "served at once");
+    let (everybody, _) = list(&mut told).await;
+    assert_eq!(asked.elapsed().as_millis(), 40, "five turns");
+    assert_eq!(everybody.len(), 9_001, "and cyd, who came meanwhile, is in the next");
+    assert_eq!(everybody.first().unwrap().profile.name.as_deref(), Some("bob"), "who is here comes first");
+    let (everybody, ms) = list(&mut told).await;
+    assert_eq!((everybody.len(), ms), (9_002, 1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_amid_a_count_still_tells_of_everybody() {
+    let mut lab =
+        Lab::with(Options { limits: Limits { max_clients: 10_000, ..options().limits }, ..options() });
+    let mut told = lab.server.known();
+    let mut peers = Vec::new();
+    for number in 0..2_100 {
+        peers.push(lab.v1(&called(&number.to_string())).await.0);
+    }
+    while told.has_changed().unwrap() {
+        list(&mut told).await;
+    }
+    // The next count begins a second after the last and takes two turns.
+    tokio::time::sleep(Duration::from_millis(1_005)).await;
+    let Lab { server, .. } = lab;
+    let stopping = tokio::spawn(server.stop());
+    assert_eq!(list(&mut told).await.0.len(), 2_100);
+    drop(peers);
+    stopping.await.unwrap();
+    assert!(told.changed().await.is_err(), "and nothing more until the end");
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,9 +56,7 @@ impl Served {
 
     /// Returns the server's resident memory in bytes.
     pub fn rss(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+        rss(self.child.id())
     }
 
     /// Returns the processor time the server has used, in milliseconds.
@@ -70,6 +68,13 @@ impl Served {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Returns the resident memory of a process, in bytes.
+pub fn rss(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// Returns the processor time a process has used, in milliseconds.

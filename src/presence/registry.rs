@@ -3,6 +3,7 @@
 mod addressed;
 mod agenda;
 mod alerts;
+mod census;
 mod changes;
 mod door;
 mod doubt;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use agenda::Agenda;
 use alerts::AlertBook;
+pub use census::Census;
 use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};

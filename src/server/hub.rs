@@ -515,12 +515,13 @@ impl Hub {
 
     /// Asks everybody to leave.
     fn begin_drain(&mut self, now: Instant) {
-        self.roll.close(now, &self.registry);
         let clients = self.registry.counts().live();
         if clients > 0 {
             self.registry.note(now, EventKind::Draining { clients });
         }
         let slots = self.fanout.drain(HERD_PER_S, DRAIN_MAX);
+        // Nobody's answer is heard before this is over, and a large fleet takes a while: let its slots run already.
+        self.roll.close(now, &self.registry);
         let grace = if self.fanout.v1_links().next().is_some() { DRAIN_GRACE } else { Duration::ZERO };
         self.drained_at = Some(now + slots + grace);
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::presence::known::Known;
-use crate::presence::registry::Registry;
+use crate::presence::registry::{Census, Registry};
 use crate::protocol::clean;
 
 /// The least time between two lists of who is known.
@@ -15,6 +15,10 @@ const PERIOD_MIN: Duration = Duration::from_secs(1);
 const PERIOD_PER_ROW: Duration = Duration::from_micros(100);
 /// A list is told anew after so many periods though nothing changed: ages grow old, and a crash tells nobody.
 const STALE_PERIODS: u32 = 60;
+/// How many rows are counted in one turn of the hub: a few milliseconds, even where each must come from memory.
+const ROWS_A_TURN: usize = 2_000;
+/// The least time between two such turns, which is everybody else's.
+const TURN_PERIOD: Duration = Duration::from_millis(10);
 
 /// Returns names as they look once a client has registered with them.
 pub(super) fn names(listed: Vec<String>) -> Vec<Arc<str>> {
@@ -23,17 +27,17 @@ pub(super) fn names(listed: Vec<String>) -> Vec<Arc<str>> {
 
 /// A list of who is known. It weighs as much as the fleet and is needed once, so whoever takes it has the only one.
 #[derive(Debug, Clone, Default)]
-pub struct KnownList(Arc<Mutex<Vec<Known>>>);
+pub struct KnownList(Arc<Mutex<Census>>);
 
 impl KnownList {
-    fn new(known: Vec<Known>) -> Self {
-        Self(Arc::new(Mutex::new(known)))
+    fn new(census: Census) -> Self {
+        Self(Arc::new(Mutex::new(census)))
     }
 
     /// Takes the list; it is empty from then on.
     #[must_use]
     pub fn take(&self) -> Vec<Known> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_known()
     }
 }
 
@@ -43,7 +47,10 @@ pub(super) struct Roll {
     out: watch::Sender<KnownList>,
     /// Which state of the registry was told last.
     told: u64,
+    /// When it began to count for the last list.
     last: Option<Instant>,
+    /// The count for the next one, and when it goes on.
+    census: Option<(Census, Instant)>,
     period: Duration,
     closed: bool,
 }
@@ -58,6 +65,9 @@ impl Roll {
         if self.closed || self.out.receiver_count() == 0 {
             return None;
         }
+        if let Some((_, next)) = self.census {
+            return Some(next);
+        }
         let changed = registry.known_changes() != self.told;
         let Some(last) = self.last else { return changed.then_some(now) };
         let ages = registry.counts().live() > 0;
@@ -68,25 +78,34 @@ impl Roll {
         }
     }
 
-    /// Tells who is known, if it is time to.
+    /// Counts who is known, if it is time to, and tells it once all are counted.
     pub(super) fn publish(&mut self, now: Instant, registry: &Registry) {
         if self.due(now, registry).is_some_and(|due| due <= now) {
-            self.tell(now, registry);
+            self.go_on(now, registry, ROWS_A_TURN);
         }
     }
 
-    fn tell(&mut self, now: Instant, registry: &Registry) {
-        let known = registry.known(now);
-        let rows = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    fn go_on(&mut self, now: Instant, registry: &Registry, rows: usize) {
+        let under_way = self.census.take().map(|(census, _)| census);
+        let mut census = under_way.unwrap_or_else(|| {
+            // What changes from here on is told with the next list, be it in this one or not.
+            (self.told, self.last) = (registry.known_changes(), Some(now));
+            registry.census()
+        });
+        if !registry.count(now, &mut census, rows) {
+            self.census = Some((census, now + TURN_PERIOD));
+            return;
+        }
+        let rows = u32::try_from(census.counted()).unwrap_or(u32::MAX);
         self.period = PERIOD_MIN.max(PERIOD_PER_ROW * rows);
-        (self.told, self.last) = (registry.known_changes(), Some(now));
-        self.out.send_replace(KnownList::new(known));
+        self.out.send_replace(KnownList::new(census));
     }
 
-    /// Tells it a last time: whoever is asked to leave from here on is expected back.
+    /// Tells it a last time, and all at once: whoever is asked to leave from here on is expected back.
     pub(super) fn close(&mut self, now: Instant, registry: &Registry) {
         if self.due(now, registry).is_some() {
-            self.tell(now, registry);
+            self.census = None; // Some of it may be half a second old.
+            self.go_on(now, registry, usize::MAX);
         }
         self.closed = true;
     }

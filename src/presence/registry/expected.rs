@@ -41,7 +41,7 @@ pub(super) struct Awaited {
 
 impl Awaited {
     /// Tells whether it was here when the server was last seen running, so that it should be back soon.
-    fn is_due_back(&self) -> bool {
+    pub(super) fn is_due_back(&self) -> bool {
         self.last_seen.is_some() && self.fate.is_none()
     }
 }
@@ -60,6 +60,11 @@ pub(super) struct Roll {
 }
 
 impl Roll {
+    /// Returns a number that is another one after every change of who is known.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Notes that who is known has changed.
     pub(super) fn touch(&mut self) {
         self.changes += 1;
@@ -372,46 +377,5 @@ impl Registry {
     fn new_key(&mut self) -> RowKey {
         self.last_row += 1;
         RowKey(self.last_row)
-    }
-
-    /// Returns a number that is another one whenever [`Registry::known`] would yield others, or others' details.
-    #[must_use]
-    pub fn known_changes(&self) -> u64 {
-        self.roll.changes
-    }
-
-    /// Returns everybody who should be here after a restart: who is here, who is expected, who is missing.
-    ///
-    /// Who left because somebody decided it is not among them.
-    #[must_use]
-    pub fn known(&self, now: Instant) -> Vec<Known> {
-        let keep = |row: &Row, last_seen: Instant, missing: bool| Known {
-            id: row.tenure.is_some().then(|| row.id.clone()),
-            claim: row.claim.clone(),
-            peer: row.peer,
-            version: row.version,
-            dialect: row.dialect,
-            profile: row.profile.clone(),
-            sessions: row.sessions,
-            silent: now.saturating_duration_since(last_seen),
-            missing,
-        };
-        let here = self.live_rows().map(|live| keep(live.row, live.last_seen, false));
-        let mut away: Vec<(RowKey, Known)> = (self.rows.iter())
-            .filter_map(|(&key, row)| match &row.standing {
-                Standing::Gone(gone) if gone.departure.reason.is_failure() => {
-                    Some((key, keep(row, gone.last_seen, true)))
-                }
-                Standing::Awaited(it) if it.is_due_back() => Some((key, keep(row, it.last_seen?, false))),
-                Standing::Awaited(it) if it.fate.as_ref()?.1.reason.is_failure() => {
-                    Some((key, keep(row, it.last_seen?, true)))
-                }
-                _ => None,
-            })
-            .collect();
-        away.sort_unstable_by_key(|&(key, _)| key);
-        let mut all = Vec::with_capacity(self.live.len() + away.len());
-        all.extend(here.chain(away.into_iter().map(|(_, known)| known)));
-        all
     }
 }

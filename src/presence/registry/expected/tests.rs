@@ -211,6 +211,36 @@ fn what_is_kept_is_who_is_here_and_who_is_missing_but_not_who_left() {
 }
 
 #[test]
+fn a_count_that_takes_several_turns_has_nobody_twice_and_everybody_who_stays() {
+    let names: Vec<String> = (0..60).map(|n| format!("c{n:02}")).collect();
+    let mut lab = Lab::after(names[..30].iter().map(|name| known(name)).collect(), &[]);
+    let conns: Vec<_> = names[30..].iter().map(|name| lab.join(secs(1), &known(name)).1).collect();
+    let mut census = lab.registry.census();
+    let mut turns = 0;
+    while !lab.registry.count(lab.start + secs(2), &mut census, 7) {
+        turns += 1;
+        // One comes back from those ahead and one from those behind; one goes of each; one is new.
+        lab.join(secs(2), &known(&names[turns]));
+        lab.join(secs(2), &known(&names[29 - turns]));
+        lab.registry.depart(lab.start + secs(2), conns[turns], Reason::Timeout.into());
+        lab.registry.depart(lab.start + secs(2), conns[29 - turns], Reason::Left.into());
+        lab.join(secs(2), &known(&format!("new{turns}")));
+        lab.forget(secs(2));
+    }
+    assert_eq!(turns, 8, "sixty rows, seven at a time");
+    assert!(census.counted() <= 60);
+    let counted: Vec<_> = census.into_known().into_iter().map(|it| it.profile.name.unwrap()).collect();
+    for (number, name) in names.iter().enumerate() {
+        let times = counted.iter().filter(|it| it.as_ref() == name.as_str()).count();
+        // Who left by decision is known if it was counted before.
+        let left = (0..=8).any(|turn| turn > 0 && number == 59 - turn);
+        assert!(times == 1 || (left && times == 0), "{name} is there {times} times");
+    }
+    assert!(!counted.iter().any(|name| name.starts_with("new")), "and who came later is in the next");
+    assert!(lab.registry.known(lab.start).len() > counted.len() - 8, "which is told, as there were changes");
+}
+
+#[test]
 fn every_change_of_who_is_known_is_counted() {
     let mut lab = Lab::after(vec![known("a"), known("b")], &[]);
     let mut last = lab.registry.known_changes();
