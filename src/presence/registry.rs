@@ -29,7 +29,7 @@ use alerts::AlertBook;
 use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
-use doubt::Doubt;
+use doubt::{Calm, Doubt};
 use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
@@ -40,6 +40,7 @@ use texts::Texts;
 
 use super::dialect::Dialect;
 use super::event::{Event, EventKind, Turn, Who};
+use super::keyed::KeyMap;
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
 use super::reason::Departure;
@@ -212,7 +213,7 @@ pub struct Registry {
     rev: Revision,
     limits: Limits,
     /// Each on its own, so that a map with room to grow has room for pointers and not for rows.
-    rows: HashMap<RowKey, Box<Row>>,
+    rows: KeyMap<Box<Row>>,
     /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
     /// end has nodes that are half empty.
     live: BTreeMap<ConnNo, Box<Live>>,
@@ -234,6 +235,10 @@ pub struct Registry {
     record: TrackRecord,
     /// Set while verdicts are held back.
     hold: Option<Hold>,
+    /// When the silent of that are counted again.
+    review_at: Option<Instant>,
+    /// When there can be a mass silence again; only as long as nobody is judged by shorter settings.
+    calm: Option<Calm>,
     last_row: u64,
     last_conn: u64,
     last_event: u64,
@@ -250,7 +255,7 @@ impl Registry {
             stretched_at: None,
             rev: Revision(1),
             limits,
-            rows: HashMap::new(),
+            rows: KeyMap::default(),
             live: BTreeMap::new(),
             agenda: Agenda::default(),
             by_id: HashMap::new(),
@@ -267,6 +272,8 @@ impl Registry {
             lateness: Lateness::default(),
             record: TrackRecord::default(),
             hold: None,
+            review_at: None,
+            calm: None,
             last_row: 0,
             last_conn: 0,
             last_event: 0,
