@@ -10,6 +10,7 @@ mod expected;
 mod fleet;
 mod graveyard;
 mod judge;
+mod lives;
 mod load;
 mod outlook;
 mod retune;
@@ -18,9 +19,8 @@ mod takeover;
 mod tests;
 mod texts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
+use lives::Lives;
 use retune::{Behind, Tally};
 use takeover::Tenure;
 use texts::Texts;
@@ -190,7 +191,12 @@ impl Live {
 
     /// Returns when it is declared gone, unless it is heard before.
     fn deadline(&self) -> Instant {
-        let plain = self.heard() + self.terms.timeout();
+        self.deadline_after(self.pulse.last_seen())
+    }
+
+    /// Returns the same for who knows already when it was last heard.
+    fn deadline_after(&self, last_seen: Instant) -> Instant {
+        let plain = last_seen.max(self.not_before) + self.terms.timeout();
         self.reprieve().map_or(plain, |until| plain.max(until))
     }
 
@@ -214,9 +220,7 @@ pub struct Registry {
     limits: Limits,
     /// Each on its own, so that a map with room to grow has room for pointers and not for rows.
     rows: KeyMap<Box<Row>>,
-    /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
-    /// end has nodes that are half empty.
-    live: BTreeMap<ConnNo, Box<Live>>,
+    live: Lives,
     agenda: Agenda,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
@@ -256,7 +260,7 @@ impl Registry {
             rev: Revision(1),
             limits,
             rows: KeyMap::default(),
-            live: BTreeMap::new(),
+            live: Lives::default(),
             agenda: Agenda::default(),
             by_id: HashMap::new(),
             by_claim: HashMap::new(),
@@ -283,7 +287,7 @@ impl Registry {
 
     /// Ends a connection, and with it the presence of its client; returns whether it was there.
     pub fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) -> bool {
-        let Some(live) = self.live.remove(&conn) else { return false };
+        let Some(live) = self.live.remove(conn) else { return false };
         self.counts.remove(live.state());
         self.tally.remove(&live);
         let last_seen = live.pulse.last_seen();
@@ -527,10 +531,7 @@ impl Registry {
 
     /// Yields who is here and joined after the connection `after`, in order.
     pub fn live_rows_after(&self, after: Option<ConnNo>) -> impl Iterator<Item = (ConnNo, LiveRow<'_>)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.live
-            .range((from, Bound::Unbounded))
-            .filter_map(|(&conn, live)| Some((conn, self.live_row(live.row)?)))
+        self.live.after(after).filter_map(|(conn, live)| Some((conn, self.live_row(live.row)?)))
     }
 
     fn state_of(&self, row: &Row) -> State {

@@ -1,8 +1,8 @@
 //! The registry as a fleet to look at.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::lives::Lives;
 use super::{Live, Registry, Row, Standing};
 use crate::presence::dialect::Dialect;
 use crate::presence::pulse::BeatStrip;
@@ -101,7 +101,8 @@ impl Fleet for Registry {
 
 impl Live {
     fn beat(&self, conn: ConnNo) -> Beat {
-        Beat { conn, last_seen: self.pulse.last_seen(), deadline: self.deadline(), rtt: self.pulse.rtt() }
+        let last_seen = self.pulse.last_seen();
+        Beat { conn, last_seen, deadline: self.deadline_after(last_seen), rtt: self.pulse.rtt() }
     }
 }
 
@@ -109,12 +110,12 @@ impl Live {
 ///
 /// Connections and their pulses lie all over the memory. Each of the first two
 /// loops does nothing but read, so that the processor waits for many of them at once, and `visit` for none.
-pub(super) fn walk(live: &BTreeMap<ConnNo, Box<Live>>, mut visit: impl FnMut(ConnNo, &Live)) {
+pub(super) fn walk(live: &Lives, mut visit: impl FnMut(ConnNo, &Live)) {
     let mut rest = live.iter();
     let mut some: Vec<(ConnNo, &Live)> = Vec::with_capacity(FETCHED_AT_ONCE);
     loop {
         some.clear();
-        some.extend(rest.by_ref().take(FETCHED_AT_ONCE).map(|(&conn, live)| (conn, &**live)));
+        some.extend(rest.by_ref().take(FETCHED_AT_ONCE));
         if some.is_empty() {
             return;
         }
