@@ -9,6 +9,7 @@ pub mod deliveries;
 pub mod dialect;
 pub mod event;
 pub mod flip;
+mod keyed;
 pub mod known;
 pub mod lateness;
 pub mod notify;

@@ -11,6 +11,7 @@ mod expected;
 mod fleet;
 mod graveyard;
 mod judge;
+mod lives;
 mod load;
 mod outlook;
 mod retune;
@@ -19,9 +20,8 @@ mod takeover;
 mod tests;
 mod texts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,17 +31,19 @@ pub use census::Census;
 use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
-use doubt::Doubt;
+use doubt::{Calm, Doubt};
 use expected::{Awaited, Roll};
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
+use lives::Lives;
 use retune::{Behind, Tally};
 use takeover::Tenure;
 use texts::Texts;
 
 use super::dialect::Dialect;
 use super::event::{Event, EventKind, Turn, Who};
+use super::keyed::KeyMap;
 use super::lateness::Lateness;
 use super::pulse::{Pulse, missed_beats};
 use super::reason::Departure;
@@ -191,7 +193,12 @@ impl Live {
 
     /// Returns when it is declared gone, unless it is heard before.
     fn deadline(&self) -> Instant {
-        let plain = self.heard() + self.terms.timeout();
+        self.deadline_after(self.pulse.last_seen())
+    }
+
+    /// Returns the same for who knows already when it was last heard.
+    fn deadline_after(&self, last_seen: Instant) -> Instant {
+        let plain = last_seen.max(self.not_before) + self.terms.timeout();
         self.reprieve().map_or(plain, |until| plain.max(until))
     }
 
@@ -214,10 +221,8 @@ pub struct Registry {
     rev: Revision,
     limits: Limits,
     /// Each on its own, so that a map with room to grow has room for pointers and not for rows.
-    rows: HashMap<RowKey, Box<Row>>,
-    /// By connection number, so in the order they joined. Each on its own as well: a tree that grows at its
-    /// end has nodes that are half empty.
-    live: BTreeMap<ConnNo, Box<Live>>,
+    rows: KeyMap<Box<Row>>,
+    live: Lives,
     agenda: Agenda,
     by_id: HashMap<Arc<str>, RowKey>,
     /// Departed and expected legacy rows.
@@ -236,6 +241,10 @@ pub struct Registry {
     record: TrackRecord,
     /// Set while verdicts are held back.
     hold: Option<Hold>,
+    /// When the silent of that are counted again.
+    review_at: Option<Instant>,
+    /// When there can be a mass silence again; only as long as nobody is judged by shorter settings.
+    calm: Option<Calm>,
     last_row: u64,
     last_conn: u64,
     last_event: u64,
@@ -252,8 +261,8 @@ impl Registry {
             stretched_at: None,
             rev: Revision(1),
             limits,
-            rows: HashMap::new(),
-            live: BTreeMap::new(),
+            rows: KeyMap::default(),
+            live: Lives::default(),
             agenda: Agenda::default(),
             by_id: HashMap::new(),
             by_claim: HashMap::new(),
@@ -269,6 +278,8 @@ impl Registry {
             lateness: Lateness::default(),
             record: TrackRecord::default(),
             hold: None,
+            review_at: None,
+            calm: None,
             last_row: 0,
             last_conn: 0,
             last_event: 0,
@@ -278,7 +289,7 @@ impl Registry {
 
     /// Ends a connection, and with it the presence of its client; returns whether it was there.
     pub fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) -> bool {
-        let Some(live) = self.live.remove(&conn) else { return false };
+        let Some(live) = self.live.remove(conn) else { return false };
         self.counts.remove(live.state());
         self.tally.remove(&live);
         let last_seen = live.pulse.last_seen();
@@ -522,10 +533,7 @@ impl Registry {
 
     /// Yields who is here and joined after the connection `after`, in order.
     pub fn live_rows_after(&self, after: Option<ConnNo>) -> impl Iterator<Item = (ConnNo, LiveRow<'_>)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.live
-            .range((from, Bound::Unbounded))
-            .filter_map(|(&conn, live)| Some((conn, self.live_row(live.row)?)))
+        self.live.after(after).filter_map(|(conn, live)| Some((conn, self.live_row(live.row)?)))
     }
 
     fn state_of(&self, row: &Row) -> State {

@@ -1,5 +1,6 @@
 //! Answers a window: which rows, in which order.
 
+mod bunching;
 mod groups;
 mod index;
 mod order;
@@ -10,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use groups::{Groups, Line, Sorter, common_tags};
+use groups::{Groups, Line, Sorter};
 use index::{Entry, Index};
 use order::{Order, Rank};
 use rank::rank;
@@ -30,6 +31,13 @@ pub trait Fleet {
 
     /// Shows every row to `visit`.
     fn each(&self, visit: &mut dyn FnMut(Glance<'_>));
+
+    /// Returns the keys of all rows, in no particular order.
+    fn keys(&self) -> Vec<RowKey> {
+        let mut keys = Vec::new();
+        self.each(&mut |glance| keys.push(glance.key));
+        keys
+    }
 
     /// Returns one row, without what changes with every beat.
     fn glance(&self, key: RowKey) -> Option<Glance<'_>>;
@@ -285,7 +293,8 @@ impl Viewer {
         let Window { sort, reversed, group, .. } = &self.window;
         let (sort, reversed) = (*sort, *reversed);
         let mut ranks = self.order.take();
-        let mut sorter = group.as_ref().map(Sorter::new);
+        self.index.group_by(group.as_ref());
+        let mut sorter = group.as_ref().map(|by| Sorter::new(by, self.index.group_names()));
         // A group shows the newest sign of life of its members.
         let walks = sorter.is_some() || self.walks(fleet.counts());
         let mut take = |entry, beat: Option<Beat>| {
@@ -301,7 +310,7 @@ impl Viewer {
             self.index.walk(fleet, |entry, beat| take(entry, Some(beat)));
         }
         let groups = sorter.map(|sorter| sorter.finish(&mut ranks, sort == Sort::Name, reversed));
-        let grouped = group.clone().map(|by| Grouped { by, tags: common_tags(self.index.entries()) });
+        let grouped = group.clone().map(|by| Grouped { by, tags: self.index.common_tags() });
         self.order.put(ranks);
         (self.groups, self.grouped) = (groups, grouped);
         if let Some(groups) = &mut self.groups {
@@ -313,13 +322,13 @@ impl Viewer {
     }
 
     /// Returns the rank of a row that passes the filter; its group counts it even where its state is not shown.
-    fn admit<'a>(
+    fn admit(
         &self,
         now: Instant,
         needle: &str,
-        entry: &'a Entry,
+        entry: &Entry,
         beat: Option<Beat>,
-        sorter: &mut Option<Sorter<'a>>,
+        sorter: &mut Option<Sorter>,
     ) -> Option<Rank> {
         let Window { states, user, .. } = &self.window;
         if user.is_some() && user.as_deref() != entry.user.as_deref()
@@ -328,12 +337,15 @@ impl Viewer {
             return None;
         }
         let last_seen = beat.map(|beat| beat.last_seen).or(entry.last_seen);
-        let group = sorter.as_mut().map_or(0, |sorter| sorter.count(entry, last_seen));
+        if let Some(sorter) = sorter {
+            sorter.count(entry, last_seen);
+        }
         if !states.is_empty() && !states.contains(&entry.state) {
             return None;
         }
-        let rank = Rank { group, ..rank(self.window.sort, now, entry, beat) };
+        let mut rank = rank(self.window.sort, now, entry, beat);
         if let Some(sorter) = sorter {
+            rank.group = entry.group;
             sorter.admit(rank);
         }
         Some(rank)

@@ -199,7 +199,7 @@ fn perform<S: Stage>(stage: &mut S, model: &mut Model, wires: &Wires, effect: Ef
         Effect::Save(text) => {
             let path = wires.save_dir.join(snapshot::file_name(model.now.wall));
             match std::fs::write(&path, text) {
-                Ok(()) => model.say(format!("saved {}", path.display())),
+                Ok(()) => model.say(format!("saved {}{}", path.display(), snapshot::extent(&model.live))),
                 Err(error) => model.say(format!("could not write {}: {error}", path.display())),
             }
         }

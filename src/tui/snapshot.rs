@@ -22,6 +22,13 @@ pub fn file_name(wall: Duration) -> String {
     format!("presence-{}.json", timestamp(wall).replace([':', '-'], ""))
 }
 
+/// Returns what is to be said of a file that does not hold all rows; nothing where it does.
+#[must_use]
+pub fn extent(view: &View) -> String {
+    let rows = view.rows.len();
+    if rows < view.matched { format!(": {rows} of {} rows", view.matched) } else { String::new() }
+}
+
 /// Returns one row.
 #[must_use]
 pub fn row(row: &RowView, now: Now) -> Value {

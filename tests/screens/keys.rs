@@ -363,6 +363,19 @@ fn a_snapshot_waits_for_all_rows_and_not_for_ever() {
 }
 
 #[test]
+fn a_snapshot_of_a_large_fleet_asks_for_a_bounded_number_of_rows_and_says_how_many_it_has() {
+    let mut model = serve(View { matched: 19_000, ..mixed() }, (80, 24), DARK);
+    let asked = shown(&press(&mut model, "ctrl-s")).unwrap().height;
+    assert_eq!(asked, 5_000);
+    let rows: Vec<_> = mixed().rows.into_iter().cycle().take(asked).collect();
+    let first = View { rows, matched: 19_000, offset: 0, ..mixed() };
+    let saved = answer(&mut model, first.clone());
+    assert!(saved.iter().any(|effect| matches!(effect, Effect::Save(_))));
+    assert_eq!(presence_tui::tui::snapshot::extent(&first), ": 5000 of 19000 rows");
+    assert_eq!(presence_tui::tui::snapshot::extent(&mixed()), "");
+}
+
+#[test]
 fn sorting_goes_through_the_columns_that_are_shown() {
     let mut model = server();
     let sorts: Vec<_> = (0..7).map(|_| shown(&press(&mut model, "s")).unwrap().sort).collect();

@@ -6,10 +6,11 @@
 //! has usually been heard meanwhile, and is given its next one.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
 use super::Live;
+use super::lives::Lives;
 use crate::presence::row::ConnNo;
 
 /// So many are taken out one by one; more are picked out of all at once.
@@ -39,9 +40,9 @@ impl Agenda {
     }
 
     /// Has everybody looked at by the next sweep.
-    pub(super) fn set_all(&mut self, live: &mut BTreeMap<ConnNo, Box<Live>>, now: Instant) {
+    pub(super) fn set_all(&mut self, live: &mut Lives, now: Instant) {
         let at = self.nanos(now, now);
-        let entry = |(&conn, live): (&ConnNo, &mut Box<Live>)| {
+        let entry = |(conn, live): (ConnNo, &mut Live)| {
             live.look_at = at;
             Reverse((at, conn))
         };
@@ -49,7 +50,7 @@ impl Agenda {
     }
 
     /// Takes out whom to look at, in the order they joined.
-    pub(super) fn due(&mut self, now: Instant, live: &BTreeMap<ConnNo, Box<Live>>) -> Vec<ConnNo> {
+    pub(super) fn due(&mut self, now: Instant, live: &Lives) -> Vec<ConnNo> {
         if self.heap.len() > live.len() * 2 + FEW {
             self.heap.retain(|Reverse((at, conn))| live.get(conn).is_some_and(|live| live.look_at == *at));
         }
@@ -79,7 +80,7 @@ impl Agenda {
     }
 
     /// Returns when somebody must be looked at.
-    pub(super) fn next(&mut self, live: &BTreeMap<ConnNo, Box<Live>>) -> Option<Instant> {
+    pub(super) fn next(&mut self, live: &Lives) -> Option<Instant> {
         while let Some(Reverse((at, conn))) = self.heap.peek() {
             if live.get(conn).is_some_and(|live| live.look_at == *at) {
                 return self.start?.checked_add(Duration::from_nanos(*at));

@@ -242,7 +242,7 @@ impl Registry {
         pulse.set_revision(self.rev);
         let live = Live::new(now, key, pulse, self.settings, newcomer.version > 0);
         self.tally.add(&live);
-        self.live.insert(conn, Box::new(live));
+        self.live.push(conn, live);
         self.look_again(now, conn);
         *self.per_ip.entry(newcomer.peer.ip()).or_default() += 1;
         self.counts.add(State::Online);

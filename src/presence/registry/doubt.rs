@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::fleet::walk;
 use super::{Live, Registry};
 use crate::presence::event::EventKind;
 use crate::presence::row::ConnNo;
@@ -18,6 +19,9 @@ use crate::presence::trust::Hold;
 const MASS_MIN: usize = 5;
 /// How long before its deadline a client is asked once more, at least; else an eighth of its timeout.
 const PROBE_AHEAD: Duration = Duration::from_secs(2);
+
+/// How often a hold is looked at: who was heard again meanwhile tells nobody, and everybody must be asked.
+pub(super) const HOLD_REVIEW: Duration = Duration::from_millis(250);
 
 /// What was done about one silence of a client.
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +90,34 @@ impl Live {
         !std::mem::replace(&mut self.doubt_mut().spared, true)
     }
 
-    /// Tells whether a beat it should have sent is missing, and no time was granted for that yet.
-    fn is_silent(&self, now: Instant) -> bool {
-        let silent = now.saturating_duration_since(self.heard());
-        silent > self.terms.interval() && self.reprieve().is_none()
+    /// Returns after which instant a beat is missing, unless it is heard before; `None` once time was granted for that.
+    fn silent_after(&self) -> Option<Instant> {
+        let at = self.heard() + self.terms.interval();
+        self.reprieve().is_none().then_some(at)
+    }
+}
+
+/// What a look at all silences has shown: until when there cannot be a mass of them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Calm {
+    until: Instant,
+    /// Of so many.
+    of: usize,
+}
+
+impl Calm {
+    /// Judges by when each of a fleet will be silent, unless it is heard before; newcomers not before `newcomers`.
+    ///
+    /// While no more than two fifths are silent, and no more than a fifth is gone, those are no more than half.
+    fn of(mut silent_after: Vec<Instant>, live: usize, newcomers: Instant) -> Self {
+        let place = live * 2 / 5;
+        let known = (place < silent_after.len()).then(|| *silent_after.select_nth_unstable(place).1);
+        Self { until: known.map_or(newcomers, |until| until.min(newcomers)), of: live }
+    }
+
+    /// Tells whether it still holds with so many here.
+    fn holds(self, now: Instant, live: usize) -> bool {
+        now <= self.until && live * 5 >= self.of * 4
     }
 }
 
@@ -126,11 +154,25 @@ impl Registry {
     /// Silent is who has missed a beat, and not only who is about to expire:
     /// when a network fails, the deadlines of a fleet lie a whole interval
     /// apart, and the first to expire must not be convicted for the others.
-    fn mass(&self, now: Instant) -> Vec<ConnNo> {
-        let silent = self.live.iter().filter(|(_, live)| live.is_silent(now));
-        let silent: Vec<ConnNo> = silent.map(|(&conn, _)| conn).collect();
-        let is_mass = silent.len() >= MASS_MIN && silent.len() * 2 > self.live.len();
-        if is_mass { silent } else { Vec::new() }
+    ///
+    /// Not everybody is looked at for every verdict: how long all have been silent tells how soon there can be
+    /// a mass at all.
+    fn mass(&mut self, now: Instant) -> Vec<ConnNo> {
+        if self.calm.is_some_and(|calm| calm.holds(now, self.live.len())) {
+            return Vec::new();
+        }
+        let (mut silent, mut silent_after) = (Vec::new(), Vec::with_capacity(self.live.len()));
+        walk(&self.live, |conn, live| {
+            if let Some(at) = live.silent_after() {
+                silent_after.push(at);
+                silent.extend((now > at).then_some(conn));
+            }
+        });
+        if silent.len() >= MASS_MIN && silent.len() * 2 > self.live.len() {
+            return silent;
+        }
+        self.calm = Some(Calm::of(silent_after, self.live.len(), now + self.settings.interval()));
+        Vec::new()
     }
 
     /// Returns those of `due` that have not been given time yet.
@@ -142,12 +184,17 @@ impl Registry {
     /// Counts who is still silent of those that were given time; ends the hold when nobody is.
     pub(super) fn review_hold(&mut self, now: Instant) {
         let Some(hold) = self.hold else { return };
-        let clients = self.live.values().filter(|live| live.reprieve().is_some()).count();
+        if self.review_at.is_some_and(|at| now < at.min(hold.until)) {
+            return;
+        }
+        self.review_at = Some(now + HOLD_REVIEW);
+        let mut clients = 0;
+        walk(&self.live, |_, live| clients += usize::from(live.reprieve().is_some()));
         if clients > 0 {
             self.hold = Some(Hold { clients, of: self.live.len(), ..hold });
             return;
         }
-        self.hold = None;
+        (self.hold, self.review_at) = (None, None);
         let words = if now < hold.until {
             "everybody who had fallen silent was heard again or is accounted for: verdicts are given as usual"
         } else {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::lives::Lives;
 use super::{Live, Registry, Row, Standing};
 use crate::presence::dialect::Dialect;
 use crate::presence::pulse::BeatStrip;
@@ -9,8 +10,8 @@ use crate::presence::row::{ConnNo, Counts, RowKey};
 use crate::presence::view::{Alert, Alerts, RowView};
 use crate::presence::viewer::{Beat, Fleet, Glance};
 
-/// How many pulses are read before the first of them is used.
-const FETCHED_AT_ONCE: usize = 64;
+/// How many connections are fetched before the first of them is used.
+const FETCHED_AT_ONCE: usize = 32;
 
 impl Fleet for Registry {
     fn counts(&self) -> Counts {
@@ -23,23 +24,16 @@ impl Fleet for Registry {
         }
     }
 
+    fn keys(&self) -> Vec<RowKey> {
+        self.rows.keys().copied().collect()
+    }
+
     fn glance(&self, key: RowKey) -> Option<Glance<'_>> {
         Some(self.glimpse(key, self.rows.get(&key)?))
     }
 
     fn beats(&self, visit: &mut dyn FnMut(Beat)) {
-        let mut rest = self.live.iter();
-        loop {
-            let some: Vec<_> = rest.by_ref().take(FETCHED_AT_ONCE).collect();
-            if some.is_empty() {
-                return;
-            }
-            // Pulses lie all over the memory: waiting for many of them at once is waiting once.
-            std::hint::black_box(some.iter().map(|(_, live)| live.pulse.beats()).max());
-            for (&conn, live) in some {
-                visit(live.beat(conn));
-            }
-        }
+        walk(&self.live, |conn, live| visit(live.beat(conn)));
     }
 
     fn beat(&self, conn: ConnNo) -> Option<Beat> {
@@ -107,7 +101,33 @@ impl Fleet for Registry {
 
 impl Live {
     fn beat(&self, conn: ConnNo) -> Beat {
-        Beat { conn, last_seen: self.pulse.last_seen(), deadline: self.deadline(), rtt: self.pulse.rtt() }
+        let last_seen = self.pulse.last_seen();
+        Beat { conn, last_seen, deadline: self.deadline_after(last_seen), rtt: self.pulse.rtt() }
+    }
+}
+
+/// Shows every connection to `visit`, in the order they joined.
+///
+/// Connections and their pulses lie all over the memory. Each of the first two
+/// loops does nothing but read, so that the processor waits for many of them at once, and `visit` for none.
+pub(super) fn walk(live: &Lives, mut visit: impl FnMut(ConnNo, &Live)) {
+    let mut rest = live.iter();
+    let mut some: Vec<(ConnNo, &Live)> = Vec::with_capacity(FETCHED_AT_ONCE);
+    loop {
+        some.clear();
+        some.extend(rest.by_ref().take(FETCHED_AT_ONCE));
+        if some.is_empty() {
+            return;
+        }
+        for (_, live) in &some {
+            std::hint::black_box((live.terms, live.not_before, live.doubt.is_some()));
+        }
+        for (_, live) in &some {
+            live.pulse.fetch();
+        }
+        for &(conn, live) in &some {
+            visit(conn, live);
+        }
     }
 }
 
@@ -118,10 +138,14 @@ impl Registry {
     }
 
     pub(super) fn glimpse<'a>(&'a self, key: RowKey, row: &'a Row) -> Glance<'a> {
+        let live = match &row.standing {
+            Standing::Here(conn) => self.live.get(conn),
+            Standing::Gone(_) | Standing::Awaited(_) => None,
+        };
         let mut glance = Glance {
             key,
             conn: None,
-            state: self.state_of(row),
+            state: live.map_or_else(|| self.state_of(row), |live| live.state()),
             acked: false,
             label: &row.label,
             id: &row.id,
@@ -135,7 +159,7 @@ impl Registry {
         match &row.standing {
             Standing::Here(conn) => {
                 glance.conn = Some(*conn);
-                glance.up_since = self.live.get(conn).map(|live| live.since);
+                glance.up_since = live.map(|live| live.since);
             }
             Standing::Gone(gone) => {
                 glance.last_seen = Some(gone.last_seen);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::doubt::probe_after;
+use super::doubt::{HOLD_REVIEW, probe_after};
 use super::{Live, Registry, Standing};
 use crate::presence::event::EventKind;
 use crate::presence::pulse::missed_beats;
@@ -12,9 +12,6 @@ use crate::presence::settings::Settings;
 
 /// When a client that was not judged, because it has words unread, is looked at again.
 pub(super) const SECOND_LOOK: Duration = Duration::from_millis(20);
-
-/// How often a hold is looked at: who was heard again meanwhile tells nobody.
-const HOLD_REVIEW: Duration = Duration::from_millis(250);
 
 /// What a sweep decided.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,6 +59,7 @@ impl Registry {
             if live.is_pinned() {
                 self.tally.remove(live);
                 live.unpin(settings);
+                self.calm = self.calm.filter(|_| live.is_pinned());
                 self.tally.add(live);
             }
             let (deadline, late_at) = (live.deadline(), live.heard() + live.late_after());

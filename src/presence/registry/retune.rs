@@ -126,6 +126,7 @@ impl Registry {
     pub(super) fn put_in_force(&mut self, now: Instant, new: Settings, origin: Origin) -> Revision {
         let old = self.settings;
         self.settings = new;
+        self.calm = None;
         self.rev = self.rev.next();
         for live in self.live.values_mut() {
             live.retune(now, new, self.limits.pin_legacy);
@@ -145,6 +146,7 @@ impl Registry {
         if live.pulse.revision() == self.rev {
             self.tally.remove(live);
             (live.terms, live.behind) = (self.settings, None);
+            self.calm = None;
             self.tally.add(live);
             self.look_again(now, conn);
         }

@@ -1,6 +1,5 @@
 //! Rows as a tree: a line for each group, and its members beneath it while it is open.
 
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,10 +16,6 @@ use crate::presence::view::{Group, Grouping, RowView};
 const NONE: &str = "(none)";
 /// Keys of groups have this bit, which the key of no row ever has.
 const GROUP_BIT: u64 = 1 << 63;
-/// A tag that is a text for people, and different for each of them.
-const NOTE: &str = "note";
-/// By so many tags a screen is offered to group, the most common first.
-const TAGS_OFFERED: usize = 5;
 
 /// One group of a fleet.
 #[derive(Debug)]
@@ -57,38 +52,32 @@ pub(super) enum Line {
 }
 
 /// Sorts rows into groups while they are ranked.
-pub(super) struct Sorter<'a> {
-    by: &'a Grouping,
-    known: HashMap<Option<&'a str>, u32>,
+pub(super) struct Sorter {
     bunches: Vec<Bunch>,
 }
 
-impl<'a> Sorter<'a> {
-    pub(super) fn new(by: &'a Grouping) -> Self {
-        Self { by, known: HashMap::new(), bunches: Vec::new() }
+impl Sorter {
+    /// Starts with groups of these names, each at the place that is its number.
+    pub(super) fn new(by: &Grouping, names: &[Option<Arc<str>>]) -> Self {
+        let bunch = |name: &Option<Arc<str>>| Bunch {
+            key: key_of(by, name.as_ref()),
+            name: name.clone(),
+            counts: Counts::default(),
+            last_seen: None,
+            first: None,
+            members: 0..0,
+            line: 0,
+            open: true,
+        };
+        Self { bunches: names.iter().map(bunch).collect() }
     }
 
-    /// Counts a row; returns the number of its group.
-    pub(super) fn count(&mut self, entry: &'a Entry, last_seen: Option<Instant>) -> u32 {
-        let name = group_of(self.by, entry);
-        let number = *self.known.entry(name.map(|name| &**name)).or_insert_with(|| {
-            self.bunches.push(Bunch {
-                key: key_of(self.by, name),
-                name: name.cloned(),
-                counts: Counts::default(),
-                last_seen: None,
-                first: None,
-                members: 0..0,
-                line: 0,
-                open: true,
-            });
-            u32::try_from(self.bunches.len() - 1).unwrap_or(u32::MAX)
-        });
-        if let Some(bunch) = self.bunches.get_mut(number as usize) {
+    /// Counts a row in its group.
+    pub(super) fn count(&mut self, entry: &Entry, last_seen: Option<Instant>) {
+        if let Some(bunch) = self.bunches.get_mut(entry.group as usize) {
             bunch.counts.add(entry.state);
             bunch.last_seen = bunch.last_seen.max(last_seen);
         }
-        number
     }
 
     /// Takes a row of a group in that is to be shown.
@@ -223,29 +212,9 @@ impl Groups {
     }
 }
 
-/// Returns the name of the group a row belongs to.
-fn group_of<'a>(by: &Grouping, entry: &'a Entry) -> Option<&'a Arc<str>> {
-    match by {
-        Grouping::User => entry.user.as_ref(),
-        Grouping::Tag(key) => entry.tags.iter().find(|(known, _)| known == key).map(|(_, value)| value),
-    }
-}
-
 /// Returns a key that a group of this name has each time it is made.
 fn key_of(by: &Grouping, name: Option<&Arc<str>>) -> RowKey {
     let mut hasher = DefaultHasher::new();
     (by, name).hash(&mut hasher);
     RowKey(hasher.finish() | GROUP_BIT)
-}
-
-/// Returns the tags that most rows have, by which somebody may want to group.
-pub(super) fn common_tags<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Arc<str>> {
-    let mut counts: HashMap<&Arc<str>, usize> = HashMap::new();
-    for (key, _) in entries.flat_map(|entry| &entry.tags) {
-        *counts.entry(key).or_default() += 1;
-    }
-    let mut common: Vec<_> =
-        counts.into_iter().filter(|(key, count)| *count > 1 && ***key != *NOTE).collect();
-    common.sort_unstable_by(|(a, more), (b, less)| (less, a).cmp(&(more, b)));
-    common.into_iter().take(TAGS_OFFERED).map(|(key, _)| key.clone()).collect()
 }

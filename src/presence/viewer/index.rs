@@ -1,13 +1,18 @@
 //! What ordering and filtering need of every row, kept beside each other and repaired by what changed.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::bunching::{Bunching, TagCounts};
 use super::{Beat, Fleet, Glance};
+use crate::presence::keyed::KeyMap;
 use crate::presence::row::{ConnNo, RowKey, State, Tag};
+use crate::presence::view::Grouping;
+
+/// Names of so many groups that are no more are kept at least.
+const DESERTED_MAX: usize = 1_024;
 
 /// One row, as far as it does not change with every beat.
 #[derive(Debug)]
@@ -16,6 +21,8 @@ pub(super) struct Entry {
     pub(super) conn: Option<ConnNo>,
     /// Its place by name among all rows.
     pub(super) place: u32,
+    /// The number of its group; says nothing while rows are not grouped.
+    pub(super) group: u32,
     pub(super) state: State,
     pub(super) acked: bool,
     pub(super) label: Arc<str>,
@@ -35,6 +42,7 @@ impl Entry {
             key: glance.key,
             conn: glance.conn,
             place: 0,
+            group: 0,
             state: glance.state,
             acked: glance.acked,
             label: glance.label.clone(),
@@ -60,7 +68,7 @@ impl Entry {
             || self.conn != glance.conn;
         let text = if other_words { self.text.as_ref().map(|_| words(glance)) } else { self.text.take() };
         let place = self.place;
-        *self = Self { place, text, ..Self::new(glance, false) };
+        *self = Self { place, text, group: self.group, ..Self::new(glance, false) };
         true
     }
 
@@ -99,7 +107,7 @@ pub(super) struct Index {
     /// Rows stay where they are until they go; `None` is free.
     slots: Vec<Option<Entry>>,
     free: Vec<u32>,
-    by_key: HashMap<RowKey, u32>,
+    by_key: KeyMap<u32>,
     /// The slots by name.
     names: Vec<u32>,
     /// The slots of who is here, in the order they joined, and of some who were.
@@ -107,6 +115,8 @@ pub(super) struct Index {
     /// Up to where the fleet's changes were followed.
     version: Option<u64>,
     texts: bool,
+    tags: TagCounts,
+    bunching: Option<Bunching>,
 }
 
 impl Index {
@@ -124,12 +134,14 @@ impl Index {
 
     fn rebuild(&mut self, fleet: &dyn Fleet, texts: bool) {
         *self = Self { texts, ..Self::default() };
-        let mut keys = Vec::new();
-        fleet.each(&mut |glance| keys.push(glance.key));
+        let mut keys = fleet.keys();
         // Rows that came after each other then lie behind each other, as their beats do.
         keys.sort_unstable();
-        let fresh = keys.into_iter().filter_map(|key| Some(Entry::new(&fleet.glance(key)?, texts)));
-        self.insert(fresh.collect());
+        let mut fresh = Vec::with_capacity(keys.len());
+        fresh.extend(keys.into_iter().filter_map(|key| Some(Entry::new(&fleet.glance(key)?, texts))));
+        self.by_key.reserve(fresh.len());
+        self.slots.reserve(fresh.len());
+        self.insert(fresh);
     }
 
     fn repair(&mut self, fleet: &dyn Fleet, mut changed: Vec<RowKey>) {
@@ -143,10 +155,20 @@ impl Index {
             match (slot, entry, glance) {
                 (Some(slot), Some(entry), Some(glance)) => {
                     let before = entry.conn;
+                    let other_group = entry.user.as_ref() != glance.user || *entry.tags != *glance.tags;
+                    if *entry.tags != *glance.tags && *entry.label == **glance.label {
+                        self.tags.remove(&entry.tags);
+                        self.tags.add(glance.tags);
+                    }
                     if !entry.follow(&glance) {
                         gone.push(slot);
                         fresh.push(Entry::new(&glance, self.texts));
-                    } else if before != glance.conn {
+                        continue;
+                    }
+                    if let Some(bunching) = self.bunching.as_mut().filter(|_| other_group) {
+                        bunching.assign(entry);
+                    }
+                    if before != glance.conn {
                         came.extend(glance.conn.map(|conn| (conn, slot)));
                     }
                 }
@@ -167,6 +189,7 @@ impl Index {
         for &slot in &gone {
             if let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) {
                 self.by_key.remove(&entry.key);
+                self.tags.remove(&entry.tags);
             }
         }
         let slots = &self.slots;
@@ -181,22 +204,28 @@ impl Index {
             return;
         }
         let (mut came, mut slots) = (Vec::new(), Vec::with_capacity(fresh.len()));
-        for entry in fresh {
+        for mut entry in fresh {
+            self.tags.add(&entry.tags);
+            if let Some(bunching) = &mut self.bunching {
+                bunching.assign(&mut entry);
+            }
             let slot = self.free.pop().unwrap_or_else(|| {
                 self.slots.push(None);
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
             });
-            slots.push(slot);
+            slots.push((prefix(&entry.label), slot));
             self.by_key.insert(entry.key, slot);
             came.extend(entry.conn.map(|conn| (conn, slot)));
             if let Some(free) = self.slots.get_mut(slot as usize) {
                 *free = Some(entry);
             }
         }
-        slots.sort_unstable_by(|a, b| self.name(*a).cmp(&self.name(*b)));
+        slots.sort_unstable_by(|(a, slot), (b, other)| {
+            a.cmp(b).then_with(|| self.name(*slot).cmp(&self.name(*other)))
+        });
         let mut names = Vec::with_capacity(self.names.len() + slots.len());
         let mut rest = self.names.as_slice();
-        for slot in slots {
+        for (_, slot) in slots {
             let name = self.name(slot);
             let (before, after) = rest.split_at(rest.partition_point(|other| self.name(*other) < name));
             names.extend_from_slice(before);
@@ -250,6 +279,30 @@ impl Index {
         self.slots.get(*self.names.get(place as usize)? as usize)?.as_ref()
     }
 
+    /// Tells every row the number of its group, from now on with every change.
+    pub(super) fn group_by(&mut self, by: Option<&Grouping>) {
+        let kept = self.bunching.as_ref().is_some_and(|bunching| {
+            by == Some(bunching.by()) && bunching.names().len() <= self.by_key.len() * 2 + DESERTED_MAX
+        });
+        if kept {
+            return;
+        }
+        self.bunching = by.map(Bunching::new);
+        if let Some(bunching) = &mut self.bunching {
+            self.slots.iter_mut().flatten().for_each(|entry| bunching.assign(entry));
+        }
+    }
+
+    /// Returns the names of the groups by their numbers, some of which may have no rows left.
+    pub(super) fn group_names(&self) -> &[Option<Arc<str>>] {
+        self.bunching.as_ref().map_or(&[], Bunching::names)
+    }
+
+    /// Returns the tags by which somebody may want to group.
+    pub(super) fn common_tags(&self) -> Vec<Arc<str>> {
+        self.tags.common()
+    }
+
     /// Yields every row, in no particular order.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.slots.iter().flatten()
@@ -267,4 +320,13 @@ impl Index {
             }
         });
     }
+}
+
+/// Returns the first letters of a name as a number that orders as they do: most names differ there already.
+fn prefix(name: &str) -> u128 {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    u128::from_be_bytes(bytes)
 }

@@ -15,8 +15,8 @@ use crate::presence::Settings;
 use crate::presence::trust::Outlook;
 use crate::presence::view::{Link, RowView, Sort, Uplink, View, Window};
 
-/// The most rows one snapshot file holds.
-pub const SNAPSHOT_ROWS_MAX: usize = 100_000;
+/// The most rows one snapshot file holds: whoever makes them has clients to listen to meanwhile.
+pub const SNAPSHOT_ROWS_MAX: usize = 5_000;
 /// How many events are asked for when somebody looks closely.
 const EVENTS_MAX: usize = 500;
 /// How long the order of rows stands still after a key that moves the selection.

@@ -213,3 +213,63 @@ fn a_preview_names_who_would_be_dropped_and_counts_who_would_be_pinned() {
     let plain = Outlook { settings: sharper, at_risk: 2, names: names(&["tardy", "old-slow"]), pinned: 0 };
     assert_eq!(outlook(false), plain);
 }
+
+/// Lets a fleet live for a while; returns what was decided, and whether verdicts were held back meanwhile.
+fn fate(seed: u64, forgetful: bool) -> (Vec<(Vec<ConnNo>, Vec<ConnNo>)>, u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut fleet = Fleet::new(0);
+    let mut decided = Vec::new();
+    let well = rng.u8(3..10);
+    for step in 0..400_u64 {
+        let ms = step * 700;
+        let at = fleet.lab.at(ms);
+        match rng.u8(0..40) {
+            0..12 => {
+                let newcomer = fleet.lab.newcomer(ms, rng.u8(1..250));
+                if let Ok(admission) = fleet.lab.registry.join(at, &newcomer) {
+                    fleet.pulses.push((admission.conn, newcomer.pulse));
+                }
+            }
+            12 => {
+                let asked = Settings::new(secs(rng.u64(5..20)), secs(rng.u64(30..60))).unwrap();
+                fleet.lab.registry.set_settings(at, asked, Origin::Key);
+            }
+            13 => fleet.lab.registry.forgive(at, secs(rng.u64(1..5))),
+            14 if !fleet.pulses.is_empty() => {
+                let (conn, _) = fleet.pulses.swap_remove(rng.usize(0..fleet.pulses.len()));
+                fleet.lab.registry.depart(at, conn, Reason::Left.into());
+            }
+            _ => {}
+        }
+        // Now and then a network fails for a while.
+        if step % 100 < 70 {
+            for (conn, pulse) in &fleet.pulses {
+                pulse.set_revision(fleet.lab.registry.revision());
+                if rng.u8(0..100) < well && pulse.touch(at) {
+                    fleet.lab.registry.woke(at, *conn);
+                }
+                if rng.u8(0..20) == 0 {
+                    fleet.lab.registry.followed(at, *conn);
+                }
+            }
+        }
+        if forgetful {
+            fleet.lab.registry.calm = None;
+        }
+        let verdict = fleet.lab.sweep(ms);
+        fleet.pulses.retain(|(conn, _)| !verdict.convicted.contains(conn));
+        decided.push((verdict.convicted, verdict.probes));
+    }
+    (decided, fleet.lab.registry.record().holds)
+}
+
+#[test]
+fn who_knows_how_soon_a_fleet_can_be_silent_decides_as_one_that_looks_each_time() {
+    let mut holds = 0;
+    for seed in 0..30 {
+        let (looking, held) = fate(seed, true);
+        assert_eq!(fate(seed, false).0, looking, "seed {seed}");
+        holds += held;
+    }
+    assert!(holds > 10, "{holds}");
+}
