@@ -19,7 +19,7 @@ pub struct NotifyArgs {
     /// What it is about
     #[arg(long)]
     pub title: Option<String>,
-    /// Who says it [default: the host name, after notify@]
+    /// Who says it (notify@ and the host name, unless said otherwise)
     #[arg(long)]
     pub name: Option<String>,
     /// Print the counts as JSON
