@@ -145,7 +145,7 @@ impl Registry {
         let mut glance = Glance {
             key,
             conn: None,
-            state: live.map_or_else(|| self.state_of(row), |live| live.state()),
+            state: live.map_or_else(|| self.state_of(row), Live::state),
             acked: false,
             label: &row.label,
             id: &row.id,

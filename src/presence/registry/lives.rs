@@ -20,6 +20,7 @@ pub(super) struct Lives {
     len: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is asked as any map is")]
 impl Lives {
     pub(super) fn len(&self) -> usize {
         self.len
