@@ -538,7 +538,7 @@ impl Registry {
 
     fn state_of(&self, row: &Row) -> State {
         match &row.standing {
-            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, |live| live.state()),
+            Standing::Here(conn) => self.live.get(conn).map_or(State::Online, Live::state),
             Standing::Gone(gone) if gone.departure.reason.is_failure() => State::TimedOut,
             Standing::Gone(_) => State::Left,
             Standing::Awaited(_) => State::Offline,

@@ -108,8 +108,8 @@ impl Live {
 
 /// Shows every connection to `visit`, in the order they joined.
 ///
-/// Connections and their pulses lie all over the memory. Each of the first two
-/// loops does nothing but read, so that the processor waits for many of them at once, and `visit` for none.
+/// Pulses lie all over the memory. The first two loops do nothing but read, so that
+/// the processor waits for many of them at once, and `visit` for none.
 pub(super) fn walk(live: &Lives, mut visit: impl FnMut(ConnNo, &Live)) {
     let mut rest = live.iter();
     let mut some: Vec<(ConnNo, &Live)> = Vec::with_capacity(FETCHED_AT_ONCE);
@@ -145,7 +145,7 @@ impl Registry {
         let mut glance = Glance {
             key,
             conn: None,
-            state: live.map_or_else(|| self.state_of(row), |live| live.state()),
+            state: live.map_or_else(|| self.state_of(row), Live::state),
             acked: false,
             label: &row.label,
             id: &row.id,

@@ -124,7 +124,7 @@ impl Registry {
             self.look_again(now, conn);
         }
         for &conn in &due {
-            let Some(deadline) = self.live.get(&conn).map(|live| live.deadline()) else { continue };
+            let Some(deadline) = self.live.get(&conn).map(Live::deadline) else { continue };
             self.lateness.record(now.saturating_duration_since(deadline));
             self.depart(now, conn, Reason::Timeout.into());
         }

@@ -3,19 +3,24 @@
 use super::Live;
 use crate::presence::row::ConnNo;
 
-/// So many empty places are left alone, however few connections there are.
-const SPARE: usize = 64;
+/// So many lie side by side in one piece of memory.
+const PIECE: usize = 64;
 
-/// Connections in the order they joined, side by side, as each of them is looked at often and all of them at once.
+/// One place, empty when the connection that stood there has gone.
+type Place = (ConnNo, Option<Live>);
+
+/// Connections in the order they joined, side by side, as all of them are looked at often.
 ///
 /// Numbers only grow, so a newcomer stands at the end. Whoever goes leaves an empty place, until there are
-/// as many of those as connections.
+/// as many of those as connections. All pieces but the last are full; none is ever moved to grow.
 #[derive(Debug, Default)]
 pub(super) struct Lives {
-    places: Vec<(ConnNo, Option<Box<Live>>)>,
+    pieces: Vec<Vec<Place>>,
+    places: usize,
     len: usize,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is asked as any map is")]
 impl Lives {
     pub(super) fn len(&self) -> usize {
         self.len
@@ -23,50 +28,73 @@ impl Lives {
 
     /// Adds a connection whose number is higher than all before.
     pub(super) fn push(&mut self, conn: ConnNo, live: Live) {
-        debug_assert!(self.places.last().is_none_or(|(last, _)| *last < conn));
-        self.places.push((conn, Some(Box::new(live))));
+        self.put(conn, live);
         self.len += 1;
     }
 
-    pub(super) fn remove(&mut self, conn: ConnNo) -> Option<Box<Live>> {
+    fn put(&mut self, conn: ConnNo, live: Live) {
+        if self.places.is_multiple_of(PIECE) {
+            self.pieces.push(Vec::with_capacity(PIECE));
+        }
+        if let Some(piece) = self.pieces.last_mut() {
+            piece.push((conn, Some(live)));
+            self.places += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, conn: ConnNo) -> Option<Live> {
         let place = self.place(conn)?;
-        let (_, place) = self.places.get_mut(place)?;
-        let live = place.take()?;
+        let live = self.pieces.get_mut(place / PIECE)?.get_mut(place % PIECE)?.1.take()?;
         self.len -= 1;
-        if self.places.len() > self.len * 2 + SPARE {
-            self.places.retain(|(_, live)| live.is_some());
-            self.places.shrink_to(self.len * 2 + SPARE);
+        if self.places > self.len * 2 + PIECE {
+            self.close_ranks();
         }
         Some(live)
     }
 
+    /// Does away with empty places.
+    fn close_ranks(&mut self) {
+        self.places = 0;
+        for (conn, live) in std::mem::take(&mut self.pieces).into_iter().flatten() {
+            if let Some(live) = live {
+                self.put(conn, live);
+            }
+        }
+    }
+
     pub(super) fn get(&self, conn: &ConnNo) -> Option<&Live> {
-        self.places.get(self.place(*conn)?)?.1.as_deref()
+        let place = self.place(*conn)?;
+        self.at(place)?.1.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, conn: &ConnNo) -> Option<&mut Live> {
         let place = self.place(*conn)?;
-        self.places.get_mut(place)?.1.as_deref_mut()
+        self.pieces.get_mut(place / PIECE)?.get_mut(place % PIECE)?.1.as_mut()
+    }
+
+    fn at(&self, place: usize) -> Option<&Place> {
+        self.pieces.get(place / PIECE)?.get(place % PIECE)
     }
 
     /// Returns the place of a number that is or was given.
     fn place(&self, conn: ConnNo) -> Option<usize> {
-        let (first, _) = self.places.first()?;
+        let (first, _) = self.at(0)?;
         // Never further than this, and exactly there as long as nobody before it was taken out.
         let most = usize::try_from(conn.0.checked_sub(first.0)?).ok()?;
-        if self.places.get(most).is_some_and(|(known, _)| *known == conn) {
+        if self.at(most).is_some_and(|(known, _)| *known == conn) {
             return Some(most);
         }
-        let within = self.places.get(..most.min(self.places.len()))?;
-        within.binary_search_by_key(&conn, |(known, _)| *known).ok()
+        let number = self.pieces.partition_point(|piece| starts_by(piece, conn)).checked_sub(1)?;
+        let place = self.pieces.get(number)?.binary_search_by_key(&conn, |(known, _)| *known).ok()?;
+        Some(number * PIECE + place)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnNo, &Live)> {
-        self.places.iter().filter_map(|(conn, live)| Some((*conn, live.as_deref()?)))
+        self.pieces.iter().flatten().filter_map(|(conn, live)| Some((*conn, live.as_ref()?)))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnNo, &mut Live)> {
-        self.places.iter_mut().filter_map(|(conn, live)| Some((*conn, live.as_deref_mut()?)))
+        self.pieces.iter_mut().flatten().filter_map(|(conn, live)| Some((*conn, live.as_mut()?)))
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &Live> {
@@ -79,10 +107,17 @@ impl Lives {
 
     /// Yields who joined after the connection `after`.
     pub(super) fn after(&self, after: Option<ConnNo>) -> impl Iterator<Item = (ConnNo, &Live)> {
-        let from = after.map_or(0, |after| self.places.partition_point(|(conn, _)| *conn <= after));
-        let rest = self.places.get(from..).unwrap_or_default();
-        rest.iter().filter_map(|(conn, live)| Some((*conn, live.as_deref()?)))
+        let before = |after: ConnNo| self.pieces.partition_point(|piece| starts_by(piece, after));
+        let from = after.map_or(0, |after| before(after).saturating_sub(1));
+        let rest = self.pieces.get(from..).unwrap_or_default().iter().flatten();
+        let rest = rest.skip_while(move |(conn, _)| after.is_some_and(|after| *conn <= after));
+        rest.filter_map(|(conn, live)| Some((*conn, live.as_ref()?)))
     }
+}
+
+/// Tells whether a piece starts with this number, or before it.
+fn starts_by(piece: &[Place], conn: ConnNo) -> bool {
+    piece.first().is_some_and(|(first, _)| *first <= conn)
 }
 
 #[cfg(test)]
@@ -126,7 +161,7 @@ mod tests {
                         .map(|(conn, _)| conn)
                         .eq(tree.keys().copied().filter(|known| *known > conn))
                 );
-                assert!(lives.places.len() <= lives.len() * 2 + SPARE + 1);
+                assert!(lives.places <= lives.len() * 2 + PIECE + 1);
             }
         }
     }

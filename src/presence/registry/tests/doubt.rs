@@ -214,8 +214,11 @@ fn a_preview_names_who_would_be_dropped_and_counts_who_would_be_pinned() {
     assert_eq!(outlook(false), plain);
 }
 
+/// Whom each sweep convicted, and whom it had asked.
+type Decisions = Vec<(Vec<ConnNo>, Vec<ConnNo>)>;
+
 /// Lets a fleet live for a while; returns what was decided, and whether verdicts were held back meanwhile.
-fn fate(seed: u64, forgetful: bool) -> (Vec<(Vec<ConnNo>, Vec<ConnNo>)>, u64) {
+fn fate(seed: u64, forgetful: bool) -> (Decisions, u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut fleet = Fleet::new(0);
     let mut decided = Vec::new();

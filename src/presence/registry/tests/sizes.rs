@@ -12,6 +12,7 @@ fn what_every_client_has_stays_small() {
     let sizes = [
         ("a row", size_of::<Row>(), 264),
         ("a connection", size_of::<Live>(), 104),
+        ("a connection's place", size_of::<(ConnNo, Option<Live>)>(), 112),
         ("a pulse", size_of::<Pulse>(), 72),
         ("settings", size_of::<Settings>(), 16),
         ("changes of state", size_of::<Rhythm>(), 24),
