@@ -37,8 +37,13 @@ fn main() {
             .into_iter()
             .map(|(last_word, mut client)| {
                 tokio::spawn(async move {
-                    let line = common::read_line(&mut client).await;
-                    let timed_out = line.windows(9).any(|word| word == b"\"timeout\"");
+                    // It is asked before it is judged, and does not answer.
+                    let timed_out = loop {
+                        let line = common::read_line(&mut client).await;
+                        if line.is_empty() || line.windows(9).any(|word| word == b"\"timeout\"") {
+                            break !line.is_empty();
+                        }
+                    };
                     timed_out.then(|| last_word.elapsed().saturating_sub(TIMEOUT + INTERVAL))
                 })
             })

@@ -1,6 +1,7 @@
 //! What could not be written yet, or is written nowhere: the newest changes, within a limit.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::flip::{Change, Flip};
@@ -11,11 +12,37 @@ use crate::presence::Reason;
 #[derive(Debug)]
 pub(super) struct Ring {
     flips: VecDeque<Flip>,
-    /// The beginning of every session that is open, by row.
-    here: HashMap<u64, Flip>,
+    /// The beginning of every session that is open, by row: one for each client, so no larger than it must be.
+    here: HashMap<u64, Box<Here>>,
     max: usize,
     /// How many changes were given up for want of room.
     pub(super) lost: u64,
+}
+
+/// How a session began.
+#[derive(Debug)]
+struct Here {
+    key: Arc<str>,
+    label: Arc<str>,
+    user: Option<Arc<str>>,
+    peer: SocketAddr,
+    at_ms: u64,
+    word: &'static str,
+    away_ms: Option<u64>,
+}
+
+impl Here {
+    fn of(flip: &Flip, away_ms: Option<u64>) -> Self {
+        let Flip { key, label, user, peer, at_ms, word, .. } = flip.clone();
+        Self { key, label, user, peer, at_ms, word, away_ms }
+    }
+
+    fn flip(&self, row: u64) -> Flip {
+        let Self { key, label, user, peer, at_ms, word, away_ms } = self;
+        let (key, label, user) = (key.clone(), label.clone(), user.clone());
+        let change = Change::Began { away_ms: *away_ms };
+        Flip { row, key, label, user, peer: *peer, at_ms: *at_ms, word, change }
+    }
 }
 
 impl Ring {
@@ -27,8 +54,8 @@ impl Ring {
     /// Takes a change in; the oldest one gives way.
     pub(super) fn push(&mut self, flip: Flip) {
         match flip.change {
-            Change::Began { .. } => {
-                self.here.insert(flip.row, flip.clone());
+            Change::Began { away_ms } => {
+                self.here.insert(flip.row, Box::new(Here::of(&flip, away_ms)));
             }
             Change::Ended { .. } => {
                 self.here.remove(&flip.row);
@@ -67,13 +94,13 @@ impl Ring {
         let told: std::collections::HashSet<u64> =
             self.flips.iter().filter(|flip| began(flip)).map(|flip| flip.row).collect();
         // A session that ended in here was open as well before.
-        self.here.values().filter(|flip| !told.contains(&flip.row)).cloned().collect()
+        self.here.iter().filter(|(row, _)| !told.contains(*row)).map(|(&row, here)| here.flip(row)).collect()
     }
 
     /// Returns the stays of one client, as far as they are known in here.
     pub(super) fn stays(&self, key: &Arc<str>, now_ms: u64) -> Vec<Stay> {
-        let here = self.here.values().filter(|flip| flip.key == *key);
-        let here = here.map(|flip| Stay { span: Span::new(flip.at_ms, now_ms), over: Over::Here });
+        let here = self.here.values().filter(|here| here.key == *key);
+        let here = here.map(|here| Stay { span: Span::new(here.at_ms, now_ms), over: Over::Here });
         let ended = self.flips.iter().filter(|flip| flip.key == *key).filter_map(|flip| {
             let Change::Ended { reason, silent_ms, up_ms, .. } = flip.change else { return None };
             let span = Span::new(flip.began_ms(up_ms), flip.last_ms(reason, silent_ms, up_ms));

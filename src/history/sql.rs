@@ -22,6 +22,7 @@ pub(super) const FOR_WRITING: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA journal_size_limit = 4194304;
+    PRAGMA cache_size = -512;           -- who only adds needs few pages
     PRAGMA temp_store = MEMORY;
 ";
 
