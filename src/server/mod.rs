@@ -9,6 +9,7 @@ mod fanout;
 pub mod flood;
 mod gate;
 mod handle;
+mod headed;
 mod http;
 mod hub;
 mod ledger;

@@ -1,15 +1,13 @@
 //! A connection that begins with a TLS handshake, and goes on like any other inside it.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::arrival::{self, Caller};
 use super::handle::HubHandle;
+use super::headed::Headed;
 use super::link::Link;
 use super::session::Ended;
 use crate::protocol::{ErrorCode, clean};
@@ -22,7 +20,7 @@ where
     let guard = hub.gate().guard();
     let Some(tls) = &guard.tls else { return };
     let shaken = arrival::in_time(&caller, &hub, async {
-        let accepted = tls.accept(Headed { io, head }).await;
+        let accepted = tls.accept(Headed::new(io, head)).await;
         accepted.map_err(|words| Ended::told(ErrorCode::BadRequest, format!("no TLS: {words}"), None))
     });
     // Nobody is told in words what is wrong below them: TLS has its own alerts.
@@ -31,46 +29,6 @@ where
     caller.origin.secure = true;
     caller.origin.user = user.map(|user| clean::name(&user).into());
     arrival::go_on(io, link, caller, hub).await;
-}
-
-/// A connection of which some bytes were read already.
-#[derive(Debug)]
-struct Headed<S> {
-    io: S,
-    head: BytesMut,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Headed<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.head.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
-        }
-        let taken = self.head.len().min(buf.remaining());
-        buf.put_slice(self.head.get(..taken).unwrap_or_default());
-        self.head.advance(taken);
-        if self.head.is_empty() {
-            self.head = BytesMut::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Headed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
 }
 
 #[cfg(all(test, feature = "tls"))]
@@ -96,7 +54,7 @@ mod tests {
             ClientTls::new(Trust::Pin(made.pin), None).unwrap().connect("localhost", tcp).await.unwrap()
         });
         let (socket, eye) = Socket::new(listener.accept().await.unwrap().0);
-        let (mut server, user) = tls.accept(Headed { io: socket, head: BytesMut::new() }).await.unwrap();
+        let (mut server, user) = tls.accept(Headed::new(socket, BytesMut::new())).await.unwrap();
         let mut client = client.await.unwrap();
         assert!(user.is_none() && !eye.sees_unread());
         client.write_all(b"ping\n").await.unwrap();

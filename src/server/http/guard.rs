@@ -1,32 +1,32 @@
-//! A connection whose first bytes were read already, and that is cut when its other end stops reading.
+//! A connection that is cut when its other end stops reading.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::server::headed::Headed;
 use crate::server::wire::WRITE_DEADLINE;
 
-/// Puts bytes back in front of a connection, and gives writing a deadline.
+/// Gives writing a deadline.
 #[derive(Debug)]
 pub(super) struct Guarded<S> {
-    io: S,
-    head: BytesMut,
+    io: Headed<S>,
     /// Runs while the other end takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Guarded<S> {
     pub(super) fn new(io: S, head: BytesMut) -> Self {
-        Self { io, head, stalled: None }
+        Self { io: Headed::new(io, head), stalled: None }
     }
 
     /// Returns the connection, and what was put in front of it and not read.
     pub(super) fn into_parts(self) -> (S, BytesMut) {
-        (self.io, self.head)
+        self.io.into_parts()
     }
 }
 
@@ -36,13 +36,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.head.is_empty() {
-            return Pin::new(&mut self.io).poll_read(cx, buf);
-        }
-        let taken = self.head.len().min(buf.remaining());
-        buf.put_slice(self.head.get(..taken).unwrap_or_default());
-        self.head.advance(taken);
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }
 
