@@ -146,8 +146,13 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         self.writer.flush().await
     }
 
+    /// Says the last words and waits for the server to close: a socket that is closed with something unread
+    /// in it is reset, and a reset may overtake the words.
     async fn goodbye(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.write(bytes).await?;
-        self.writer.shutdown().await
+        self.writer.shutdown().await?;
+        let mut sink = [0; READ_BYTES];
+        while self.reader.read(&mut sink).await? > 0 {}
+        Ok(())
     }
 }

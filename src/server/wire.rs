@@ -72,8 +72,15 @@ struct Busy {
     current: Bytes,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
-    /// Why nothing can be sent any more. What the client said before is still heard: it may be a goodbye.
-    broken: Option<io::Error>,
+    /// Nothing can be sent any more. What the client said before is still heard: it may be a goodbye.
+    broken: Option<Broken>,
+}
+
+/// Why nothing can be sent any more, and until when the client is heard out.
+#[derive(Debug)]
+struct Broken {
+    error: io::Error,
+    heard_out: Pin<Box<Sleep>>,
 }
 
 impl Busy {
@@ -181,14 +188,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     self.busy = None;
                 }
             }
-            let read = self.poll_read(cx);
-            if let Poll::Ready(Ok(1..)) = read {
-                continue;
-            }
-            if let Some(error) = self.busy.as_mut().and_then(|busy| busy.broken.take()) {
-                return Poll::Ready(Err(WireEnd::Failed(error)));
-            }
-            return read.map(|end| Err(end.map_or_else(WireEnd::Failed, |_| WireEnd::Eof)));
+            let end = match self.poll_read(cx) {
+                Poll::Ready(Ok(1..)) => continue,
+                Poll::Ready(Ok(0)) => WireEnd::Eof,
+                Poll::Ready(Err(error)) => WireEnd::Failed(error),
+                Poll::Pending => {
+                    // That it is broken can be known before that there is something to read.
+                    let Some(broken) = self.busy.as_mut().and_then(|busy| busy.broken.as_mut()) else {
+                        return Poll::Pending;
+                    };
+                    ready!(broken.heard_out.as_mut().poll(cx));
+                    WireEnd::Eof
+                }
+            };
+            let broken = self.busy.as_mut().and_then(|busy| busy.broken.take());
+            return Poll::Ready(Err(broken.map_or(end, |broken| WireEnd::Failed(broken.error))));
         }
     }
 
@@ -230,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
                 Poll::Ready(Err(error)) => {
                     (busy.answers, busy.current) = (BytesMut::new(), Bytes::new());
-                    busy.broken = Some(error);
+                    busy.broken = Some(Broken { error, heard_out: Box::pin(sleep(GOODBYE)) });
                 }
                 Poll::Pending => {
                     let stalled = busy.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
@@ -301,15 +315,27 @@ mod tests {
     use super::*;
 
     /// A connection whose other end has said something, and then closed with answers unread.
-    struct HalfDead(&'static [u8]);
+    struct HalfDead {
+        said: &'static [u8],
+        /// The system has not told yet that there is something to read.
+        quiet: bool,
+        ends: bool,
+    }
 
     impl AsyncRead for HalfDead {
         fn poll_read(
             mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
+            cx: &mut Context<'_>,
             buf: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
-            buf.put_slice(std::mem::take(&mut self.0));
+            if std::mem::take(&mut self.quiet) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.said.is_empty() && !self.ends {
+                return Poll::Pending;
+            }
+            buf.put_slice(std::mem::take(&mut self.said));
             Poll::Ready(Ok(()))
         }
     }
@@ -328,12 +354,15 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_goodbye_is_heard_even_when_nothing_can_be_sent_any_more() {
-        let mut wire = Wire::new(HalfDead(b"goodbye\n"), Arc::default());
-        wire.answer(b"welcome\n");
-        assert!(matches!(wire.hear().await, Ok(Heard::Line(line)) if &line[..] == b"goodbye"));
-        let Err(WireEnd::Failed(error)) = wire.hear().await else { panic!("it goes on") };
-        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        for (quiet, ends) in [(false, true), (true, true), (true, false)] {
+            let mut wire = Wire::new(HalfDead { said: b"goodbye\n", quiet, ends }, Arc::default());
+            wire.answer(b"welcome\n");
+            let heard = wire.hear().await;
+            assert!(matches!(&heard, Ok(Heard::Line(line)) if &line[..] == b"goodbye"), "{heard:?}");
+            let Err(WireEnd::Failed(error)) = wire.hear().await else { panic!("it goes on") };
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
     }
 }
