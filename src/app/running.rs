@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
@@ -29,6 +30,11 @@ use crate::presence::{Event, EventKind, Settings};
 use crate::server::{Guard, HubHost, Remote, Server, Summary};
 use crate::telemetry::{Lines, Log};
 use crate::tui::{self, Screen, TuiError};
+
+/// How many events are passed on in one go at most.
+const EVENTS_AT_ONCE: usize = 1_024;
+/// How long an event may wait for others: to wake four threads for each would cost more than to write it.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// A server, whoever watches it, and the thread that writes down what happens there.
 pub(super) struct Running {
@@ -286,13 +292,20 @@ fn pass_on(
     ears: Ears,
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("events".to_owned()).spawn(move || {
-        while let Some(event) = events.blocking_recv() {
-            if let Some(history) = &ears.history {
-                history.note(&event);
+        let mut batch = Vec::new();
+        while events.blocking_recv_many(&mut batch, EVENTS_AT_ONCE) > 0 {
+            let more = batch.len() == EVENTS_AT_ONCE;
+            for event in batch.drain(..) {
+                if let Some(history) = &ears.history {
+                    history.note(&event);
+                }
+                lines.event(&event);
+                if let Some(hooks) = &ears.hooks {
+                    hooks.hear(&event);
+                }
             }
-            lines.event(&event);
-            if let Some(hooks) = &ears.hooks {
-                hooks.hear(&event);
+            if !more {
+                std::thread::sleep(GATHER);
             }
         }
         if let Some(history) = ears.history {
