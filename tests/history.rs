@@ -87,7 +87,7 @@ fn a_server_to_be_killed() {
             let (user, device, turn) = (None, None, Turn::default());
             let (row, id) = (RowKey(client), name.clone());
             let who = Who { row, id, label: name, peer, user, device, turn };
-            recorder.note(&Arc::new(Event { seq: number, at: clock().mono, who: Some(who), kind }));
+            recorder.note(&[Arc::new(Event { seq: number, at: clock().mono, who: Some(who), kind })]);
             number += 1;
         }
         let written = recorder.written();

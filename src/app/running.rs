@@ -295,10 +295,10 @@ fn pass_on(
         let mut batch = Vec::new();
         while events.blocking_recv_many(&mut batch, EVENTS_AT_ONCE) > 0 {
             let more = batch.len() == EVENTS_AT_ONCE;
+            if let Some(history) = &ears.history {
+                history.note(&batch);
+            }
             for event in batch.drain(..) {
-                if let Some(history) = &ears.history {
-                    history.note(&event);
-                }
                 lines.event(&event);
                 if let Some(hooks) = &ears.hooks {
                     hooks.hear(&event);

@@ -44,8 +44,8 @@ pub use trouble::Trouble;
 use crate::presence::past::Past;
 use crate::presence::{Event, EventKind};
 
-/// How many changes may wait for the thread that writes; a fleet of ten thousand may go and come at once.
-const WAITING_MAX: usize = 32 * 1024;
+/// How many batches of changes may wait for the thread that writes: ten seconds' worth, as they come.
+const WAITING_MAX: usize = 1_024;
 
 /// Where it is kept, and how much of it.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub type Answer = Vec<Option<Arc<Past>>>;
 
 /// What the thread is told.
 enum Job {
-    Note(Arc<Event>),
+    Note(Vec<Arc<Event>>),
     Ask(Vec<Arc<str>>, oneshot::Sender<Answer>),
     End,
 }
@@ -160,10 +160,12 @@ impl History {
 }
 
 impl Recorder {
-    /// Hands one event over, and never waits: what finds the queue full is dropped, and counted.
-    pub fn note(&self, event: &Arc<Event>) {
-        if event.who.is_some() && self.jobs.try_send(Job::Note(event.clone())).is_err() {
-            self.shared.dropped.fetch_add(1, Relaxed);
+    /// Hands a batch of events over, and never waits: what finds the queue full is dropped, and counted.
+    pub fn note(&self, batch: &[Arc<Event>]) {
+        let of_clients: Vec<_> = batch.iter().filter(|event| event.who.is_some()).cloned().collect();
+        let count = of_clients.len() as u64;
+        if count > 0 && self.jobs.try_send(Job::Note(of_clients)).is_err() {
+            self.shared.dropped.fetch_add(count, Relaxed);
         }
     }
 
@@ -217,7 +219,7 @@ fn run(mut keeper: Keeper, inbox: &Receiver<Job>) -> Option<String> {
     keeper.tick();
     loop {
         match inbox.recv_timeout(keeper.wait()) {
-            Ok(Job::Note(event)) => keeper.take(&event),
+            Ok(Job::Note(batch)) => batch.iter().for_each(|event| keeper.take(event)),
             Ok(Job::Ask(keys, reply)) => {
                 let _ = reply.send(keeper.recall(&keys)); // Who has stopped waiting is not looked for.
             }

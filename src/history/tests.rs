@@ -402,7 +402,7 @@ fn who_hands_events_over_never_waits_however_stuck_the_writing_is() {
         std::thread::yield_now();
     }
     for _ in 0..WAITING_MAX + 1_000 {
-        recorder.note(&event);
+        recorder.note(std::slice::from_ref(&event));
     }
     assert_eq!(recorder.dropped(), 1_000);
     assert!(history.asker().ask(vec!["a".into()]).is_none());
