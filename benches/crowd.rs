@@ -11,12 +11,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -223,22 +224,50 @@ fn legacy(n: usize, old: usize) {
     let span = Duration::from_secs(20);
     for with in [false, true] {
         let server = common::Served::start(&["--interval", "5s", "--timeout", "60s"]);
-        let (count, few) = (n.to_string(), old.to_string());
+        let count = n.to_string();
         let crowd =
-            Crowd::of(server.addr, &["-n", &count, "--rate", "4000", "--churn", "10", "--duration", "40s"]);
-        std::thread::sleep(Duration::from_secs(6));
-        let args = ["-n", &few, "--dialect", "base", "--interval", "5s", "--duration", "30s"];
-        let base = with.then(|| Crowd::of(server.addr, &args));
-        std::thread::sleep(Duration::from_secs(4));
-        let used = share(span, || server.cpu_ms());
-        let lists = base.map(|base| base.report()["traffic"]["bytes_in"].as_f64().unwrap() / 30.0 / 1e6);
+            Crowd::of(server.addr, &["-n", &count, "--rate", "1000", "--churn", "10", "--duration", "50s"]);
+        std::thread::sleep(Duration::from_secs(12));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let bytes = Arc::new(AtomicU64::new(0));
+        let (cpu, lists) = runtime.block_on(async {
+            for _ in 0..if with { old } else { 0 } {
+                tokio::spawn(read_lists(server.addr, bytes.clone()));
+            }
+            tokio::time::sleep(Duration::from_secs(8)).await; // Each has had its first list by then.
+            let before = bytes.load(Relaxed);
+            let pid = server.pid();
+            let used =
+                tokio::task::spawn_blocking(move || share(span, || common::cpu_ms(pid))).await.unwrap();
+            (used, bytes.load(Relaxed) - before)
+        });
+        let lists = lists / u64::try_from(span.as_millis()).unwrap();
         let report = crowd.report();
         let pong = &report["pong_us"];
         let among =
-            lists.map_or("alone".to_owned(), |mb| format!("with {old} base clients ({mb:.1} MB/s of lists)"));
+            if with { format!("with {old} base clients ({lists} KB/s of lists)") } else { "alone".into() };
         println!(
-            "legacy: {n} clients {among}: {used:.1} % of a core, pong p50 {} us, p99 {} us, at most {} us",
+            "legacy: {n} clients {among}: {cpu:.1} % of a core, pong p50 {} us, p99 {} us, at most {} us",
             pong["p50"], pong["p99"], pong["max"]
         );
+    }
+}
+
+/// A base client that reads all its lists, and counts their bytes.
+async fn read_lists(addr: SocketAddr, bytes: Arc<AtomicU64>) {
+    let (mut reader, mut writer) = TcpStream::connect(addr).await.unwrap().into_split();
+    let port = reader.local_addr().unwrap().port();
+    let line = format!("{{\"type\":\"register\",\"client_ip\":\"127.0.0.1\",\"client_port\":{port}}}\n");
+    writer.write_all(line.as_bytes()).await.unwrap();
+    let mut ping = tokio::time::interval(Duration::from_secs(5));
+    let mut sink = vec![0; 64 * 1024];
+    loop {
+        tokio::select! {
+            _ = ping.tick() => writer.write_all(b"{\"type\":\"ping\"}\n").await.unwrap(),
+            read = reader.read(&mut sink) => match read.unwrap() {
+                0 => return,
+                read => _ = bytes.fetch_add(read as u64, Relaxed),
+            },
+        }
     }
 }

@@ -30,6 +30,8 @@ pub struct Heart {
     settings: Settings,
     legacy: bool,
     holding: bool,
+    /// The next ping is one that a whole herd sends at the same time.
+    in_step: bool,
     rng: Rng,
     /// When the next ping is due; `None` before the server has said how often.
     next: Option<Instant>,
@@ -60,6 +62,7 @@ impl Heart {
             settings: Settings::default(),
             legacy: false,
             holding,
+            in_step: false,
             rng,
             next: None,
             last_sent: None,
@@ -106,6 +109,12 @@ impl Heart {
         self.next = self.next.map(|_| now);
     }
 
+    /// Makes the next ping due now, as everybody else's is, and the one after it anywhere in the interval.
+    pub fn acknowledge(&mut self, now: Instant) {
+        self.hurry(now);
+        self.in_step = true;
+    }
+
     /// Holds beats back, or lets them go again, starting at once.
     pub fn hold(&mut self, holding: bool, now: Instant) {
         if self.holding && !holding {
@@ -121,7 +130,8 @@ impl Heart {
     pub fn sent(&mut self, now: Instant) -> u64 {
         self.seq += 1;
         self.last_sent = Some(now);
-        self.next = Some(now + self.settings.interval().mul_f64(0.75 + 0.25 * self.rng.f64()));
+        let least = if std::mem::take(&mut self.in_step) { 0.0 } else { 0.75 };
+        self.next = Some(now + self.settings.interval().mul_f64(least + (1.0 - least) * self.rng.f64()));
         if self.waiting.len() >= WAITING_MAX {
             self.waiting.pop_front();
         }
@@ -260,6 +270,24 @@ mod tests {
             .map(|seed| {
                 let (heart, start) = agreed(60, 120, seed);
                 (heart.next_ping().unwrap() - start).as_secs_f64() / 60.0
+            })
+            .collect();
+        assert!(shares.iter().any(|&share| share < 0.05) && shares.iter().any(|&share| share > 0.95));
+    }
+
+    #[test]
+    fn a_herd_that_acknowledges_at_once_is_apart_again_with_its_next_beats() {
+        let shares: Vec<f64> = (0..300)
+            .map(|seed| {
+                let (mut heart, start) = agreed(60, 120, seed);
+                heart.acknowledge(start);
+                assert!(heart.is_due(start));
+                heart.sent(start);
+                let next = heart.next_ping().unwrap();
+                heart.sent(next);
+                let second = (heart.next_ping().unwrap() - next).as_secs_f64() / 60.0;
+                assert!((0.75 - 1e-6..=1.0).contains(&second), "{second}");
+                (next - start).as_secs_f64() / 60.0
             })
             .collect();
         assert!(shares.iter().any(|&share| share < 0.05) && shares.iter().any(|&share| share > 0.95));

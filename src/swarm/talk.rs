@@ -38,6 +38,8 @@ pub(super) struct Talk {
     rtt_us: u32,
     sent_at: Instant,
     next_ping: Instant,
+    /// The next ping is one that all send at the same time.
+    in_step: bool,
     /// When it goes, and how that counts.
     leaves: Option<(Instant, Fate)>,
     /// The last error it was told, and when.
@@ -102,6 +104,7 @@ impl Talk {
             rtt_us: 0,
             sent_at: now,
             next_ping: now + NEVER,
+            in_step: false,
             leaves: None,
             told: None,
             waiting: VecDeque::new(),
@@ -261,7 +264,7 @@ impl Talk {
             self.timeout = self.timeout.max(Some(bounded_timeout(timeout_ms)));
         } else if rev != self.rev {
             self.follow(rev, interval_ms, timeout_ms);
-            self.next_ping = now;
+            (self.next_ping, self.in_step) = (now, true);
         }
     }
 
@@ -295,7 +298,8 @@ impl Talk {
 
     /// Returns the time to the next ping: a little less than the interval, so that a herd drifts apart.
     fn beat(&mut self) -> Duration {
-        if self.closed_loop { NEVER } else { self.interval.mul_f64(0.75 + 0.25 * self.rng.f64()) }
+        let least = if std::mem::take(&mut self.in_step) { 0.0 } else { 0.75 };
+        if self.closed_loop { NEVER } else { self.interval.mul_f64(least + (1.0 - least) * self.rng.f64()) }
     }
 
     /// Says how it ended when the server has closed at `now`.

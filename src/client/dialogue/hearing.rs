@@ -40,7 +40,7 @@ impl Dialogue {
                 let known = settings(it.interval_ms, it.timeout_ms) == Some(self.heart.settings());
                 let followed = Revision(it.rev) == self.rev && known;
                 if !followed && self.apply(it.rev, it.interval_ms, it.timeout_ms, now, desk) {
-                    self.heart.hurry(now);
+                    self.heart.acknowledge(now);
                 }
             }
             ServerMessage::Probe => self.heart.hurry(now),
@@ -147,7 +147,7 @@ impl Dialogue {
             && Revision(rev) != self.rev
             && self.apply(rev, interval_ms, timeout_ms, now, desk)
         {
-            self.heart.hurry(now);
+            self.heart.acknowledge(now);
         }
     }
 
