@@ -15,13 +15,14 @@ mod lives;
 mod load;
 mod outlook;
 mod retune;
+mod rows;
 mod takeover;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,23 +32,22 @@ pub use census::Census;
 use changes::Changes;
 use door::Blocked;
 pub use door::{Admission, Newcomer, Refusal};
-use doubt::{Calm, Doubt};
-use expected::{Awaited, Roll};
+use doubt::Calm;
+use expected::Roll;
 pub use graveyard::GONE_ROWS_MAX;
 use graveyard::Graveyard;
 pub use judge::Verdict;
 use lives::Lives;
-use retune::{Behind, Tally};
-use takeover::Tenure;
+use retune::Tally;
+use rows::{Claimed, Gone, Live, Standing, Told, label};
+pub use rows::{LiveRow, Row};
 use texts::Texts;
 
-use super::dialect::Dialect;
 use super::event::{Event, EventKind, Turn, Who};
 use super::keyed::KeyMap;
 use super::lateness::Lateness;
-use super::pulse::{Pulse, missed_beats};
+use super::pulse::missed_beats;
 use super::reason::Departure;
-use super::rhythm::Rhythm;
 use super::row::{Claim, ConnNo, Counts, Profile, RowKey, State};
 use super::settings::{Revision, Settings};
 use super::trust::{Hold, TrackRecord};
@@ -82,128 +82,6 @@ impl Default for Limits {
             max_pings_per_second: 2_000,
             flood_factor: 4,
         }
-    }
-}
-
-/// Everything known of one client, here or gone.
-#[derive(Debug)]
-pub struct Row {
-    /// Its identity, or `~` and a number for a legacy client.
-    pub id: Arc<str>,
-    /// Its name, or its claim when it has none.
-    pub label: Arc<str>,
-    /// The address it claims.
-    pub claim: Claim,
-    /// Where its last connection came from.
-    pub peer: SocketAddr,
-    /// Protocol version; 0 for a legacy client.
-    pub version: u8,
-    /// What its last connection spoke.
-    pub dialect: Dialect,
-    /// What it tells about itself.
-    pub profile: Profile,
-    /// How many connections it has had.
-    pub sessions: u32,
-    /// When its state changed lately.
-    pub rhythm: Rhythm,
-    /// Who holds the identity; `None` for a legacy client.
-    tenure: Option<Tenure>,
-    /// What the last event left it as.
-    told: Told,
-    standing: Standing,
-}
-
-/// How a row stood when it was last told of.
-#[derive(Debug, Clone, Copy, Default)]
-struct Told {
-    state: Option<State>,
-    acked: bool,
-}
-
-impl Told {
-    fn of(state: State) -> Self {
-        Self { state: Some(state), acked: false }
-    }
-}
-
-#[derive(Debug)]
-enum Standing {
-    Here(ConnNo),
-    Gone(Box<Gone>),
-    /// Not here, and ought to be.
-    Awaited(Box<Awaited>),
-}
-
-/// How a row ended.
-#[derive(Debug)]
-struct Gone {
-    departure: Departure,
-    at: Instant,
-    last_seen: Instant,
-    /// The number to clear its alert by, until somebody has acknowledged it.
-    alert: Option<u64>,
-    pulse: Arc<Pulse>,
-}
-
-/// One connection. The sweep walks these and touches no row that stays as it is.
-///
-/// They lie side by side, as a sweep is as fast as memory can be read; what few connections have is elsewhere.
-#[derive(Debug)]
-struct Live {
-    row: RowKey,
-    pulse: Arc<Pulse>,
-    since: Instant,
-    /// Set while the client is late: when it was last heard before.
-    late_since: Option<Box<Instant>>,
-    /// What it is judged by.
-    terms: Settings,
-    /// Why that is not what is in force, should it be something else.
-    behind: Option<Box<Behind>>,
-    /// Silence before this instant does not count: we paused ourselves, or the timeout was shortened then.
-    not_before: Instant,
-    /// It understands the messages of protocol version 1, and so can follow and be asked.
-    is_v1: bool,
-    /// What was done about its silence so far.
-    doubt: Option<Box<Doubt>>,
-    /// Before this nothing can be decided about it; for [`Agenda`].
-    look_at: u64,
-}
-
-impl Live {
-    /// Starts a connection that goes by the settings in force.
-    fn new(now: Instant, row: RowKey, pulse: Arc<Pulse>, terms: Settings, is_v1: bool) -> Self {
-        Self {
-            row,
-            pulse,
-            since: now,
-            late_since: None,
-            terms,
-            behind: None,
-            not_before: now,
-            is_v1,
-            doubt: None,
-            look_at: 0,
-        }
-    }
-
-    /// Returns from when on silence counts.
-    fn heard(&self) -> Instant {
-        self.pulse.last_seen().max(self.not_before)
-    }
-
-    /// Returns when it is declared gone, unless it is heard before.
-    fn deadline(&self) -> Instant {
-        self.deadline_after(self.pulse.last_seen())
-    }
-
-    /// Returns the same for who knows already when it was last heard.
-    fn deadline_after(&self, last_seen: Instant) -> Instant {
-        let plain = last_seen.max(self.not_before) + self.terms.timeout();
-        self.reprieve().map_or(plain, |until| plain.max(until))
-    }
-
-    fn state(&self) -> State {
-        if self.late_since.is_some() { State::Late } else { State::Online }
     }
 }
 
@@ -544,33 +422,4 @@ impl Registry {
             Standing::Awaited(_) => State::Offline,
         }
     }
-}
-
-/// Somebody who is here.
-#[derive(Debug, Clone, Copy)]
-pub struct LiveRow<'a> {
-    /// Its row's key.
-    pub key: RowKey,
-    /// Its row.
-    pub row: &'a Row,
-    /// Online or late.
-    pub state: State,
-    /// When it was last heard.
-    pub last_seen: Instant,
-    /// Since when it is connected.
-    pub since: Instant,
-}
-
-/// All that tells a legacy client from another: its claim, its name, where it comes from. The claim alone
-/// says little in a dialect that has none, as for two browser tabs on one machine.
-type Claimed = (Claim, Arc<str>, IpAddr);
-
-impl Row {
-    fn claimed(&self) -> Claimed {
-        (self.claim.clone(), self.label.clone(), self.peer.ip())
-    }
-}
-
-fn label(profile: &Profile, claim: &Claim) -> Arc<str> {
-    profile.name.clone().unwrap_or_else(|| claim.to_string().into())
 }

@@ -1,18 +1,18 @@
 //! The one task that owns the registry: it hears, judges and publishes.
 
+mod door;
+mod drain;
 mod notify;
+mod terms;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::answers;
-use super::fanout::{Audience, Fanout};
-use super::flood;
-use super::handle::{HubHandle, Knock, ToHub, Welcomed};
+use super::fanout::Fanout;
+use super::handle::{HubHandle, ToHub};
 use super::ledger::{Ledger, Question};
 use super::record::RecordBook;
 use super::roll::{KnownList, Roll, names};
@@ -24,13 +24,12 @@ use crate::clock::Watch;
 use crate::presence::command::Command;
 use crate::presence::event::Origin;
 use crate::presence::known::Known;
-use crate::presence::registry::{Admission, Limits, Newcomer, Registry};
+use crate::presence::registry::{Limits, Registry};
 use crate::presence::span::brief;
 use crate::presence::trust::TrackRecord;
 use crate::presence::view::View;
 use crate::presence::{ConnNo, Departure, Event, EventKind, Reason, Settings};
-use crate::protocol::message::{Config, ServerInfo, You, millis};
-use crate::protocol::{Chat, ErrorCode, Registration, ServerMessage, Update, Welcome};
+use crate::protocol::{Registration, ServerMessage};
 use notify::Post;
 pub(crate) use notify::Posting;
 
@@ -48,12 +47,6 @@ const READ_FIRST: Duration = Duration::from_millis(20);
 const SWEEP_PERIOD: Duration = Duration::from_millis(5);
 /// Clients asked to leave, or to come back, per second: a herd is let through a gate.
 pub const HERD_PER_S: u32 = 500;
-/// How long a drain may take in all; a stop must be over within five seconds.
-const DRAIN_MAX: Duration = Duration::from_secs(3);
-/// For so many intervals after the settings changed nobody floods: what is agreed has to get about first.
-const CALM_INTERVALS: u32 = 2;
-/// How long drained clients have to close after the last slot.
-const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// What a server is started with.
 #[derive(Debug, Clone)]
@@ -267,91 +260,6 @@ impl Hub {
         }
     }
 
-    fn join(&mut self, now: Instant, knock: Knock) {
-        let Knock { newcomer, wants_roster, posting, deaf, link, reply } = knock;
-        if self.drained_at.is_some() {
-            let _ = reply.send(Err(answers::stopping())); // Gone already is as good as refused.
-            return;
-        }
-        let admission = match self.registry.join(now, &newcomer) {
-            Ok(admission) => admission,
-            Err(refusal) => {
-                let _ = reply.send(Err(answers::refusal(refusal))); // Likewise.
-                return;
-            }
-        };
-        self.summary.sessions += 1;
-        if let Some(replaced) = admission.replaced {
-            let by = Departure::new(Reason::Replaced, format!("by {}", newcomer.peer));
-            self.fanout.kick(replaced, by);
-        }
-        self.judge_soon(now);
-        let conn = admission.conn;
-        let id = admission.id.clone();
-        let welcomed = Welcomed { conn, id, welcome: self.welcome(&newcomer, &admission) };
-        if reply.send(Ok(welcomed)).is_err() {
-            return self.depart(now, conn, Departure::new(Reason::Lost, "gone before it was welcomed"));
-        }
-        let audience = match newcomer.version {
-            _ if deaf => Audience::Deaf,
-            0 => Audience::Legacy,
-            _ if wants_roster => Audience::Roster,
-            _ => Audience::Quiet,
-        };
-        self.fanout.add(now, conn, link, audience, &self.registry);
-        self.admit_sender(conn, posting, newcomer.identity.is_none());
-    }
-
-    fn welcome(&self, newcomer: &Newcomer, admission: &Admission) -> Welcome {
-        let settings = self.registry.settings();
-        Welcome {
-            v: crate::protocol::VERSION,
-            id: admission.id.to_string(),
-            resume: admission.secret.to_string(),
-            you: You { ip: newcomer.peer.ip().to_string(), port: newcomer.peer.port() },
-            server: ServerInfo { name: self.name.clone(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            rev: self.registry.revision().0,
-            interval_ms: millis(settings.interval()),
-            timeout_ms: millis(settings.timeout()),
-            spread_ms: millis(Spread::of(self.registry.counts().live())),
-            clients: self.registry.counts().live(),
-            resumed_ms: admission.away.map(millis),
-        }
-    }
-
-    /// Says how many refusals were not told one by one.
-    fn count_refused(&mut self, now: Instant) {
-        let untold = self.refusals.turn(now);
-        if untold > 0 {
-            self.registry.note(now, EventKind::Notice(format!("{untold} more were refused")));
-        }
-    }
-
-    fn refused(&mut self, now: Instant, peer: SocketAddr, code: ErrorCode, message: String) {
-        self.count_refused(now);
-        if self.refusals.take() {
-            self.registry.note(now, EventKind::Refused { peer, code: code.word(), message });
-        }
-    }
-
-    fn update(&mut self, now: Instant, conn: ConnNo, update: Update) {
-        let Some((_, row)) = self.registry.row_of(conn) else { return };
-        let mut profile = row.profile.clone();
-        match update.apply(&mut profile) {
-            Ok(()) => self.registry.update(now, conn, None, profile),
-            Err(invalid) => {
-                let complaint = ServerMessage::error(ErrorCode::BadRequest, invalid.to_string(), None);
-                self.fanout.tell(conn, &complaint);
-            }
-        }
-    }
-
-    fn chat(&mut self, conn: ConnNo, chat: Chat) {
-        let Some((_, row)) = self.registry.row_of(conn) else { return };
-        let (from_ip, from_port) = (row.claim.ip.to_string(), row.claim.port);
-        self.fanout.tell_all(&ServerMessage::Chat(Chat { from_ip, from_port, ..chat.cleaned(wall_clock) }));
-    }
-
     fn obey(&mut self, now: Instant, command: Command) {
         match command {
             Command::Show(window) => {
@@ -383,50 +291,6 @@ impl Hub {
             | Command::Quit => {}
         }
         self.screen.touch();
-    }
-
-    /// Puts new settings in force, and tells every client that can follow them.
-    fn set(&mut self, now: Instant, settings: Settings, origin: Origin) {
-        let old = self.registry.revision();
-        let rev = self.registry.set_settings(now, settings, origin);
-        if rev != old {
-            self.announce(now);
-        }
-    }
-
-    /// Tells everybody of the settings in force.
-    fn announce(&mut self, now: Instant) {
-        let (rev, settings) = (self.registry.revision(), self.registry.settings());
-        self.handle.rules().publish(rev, settings);
-        self.calm(now, settings.interval());
-        let spread = self.spread.tell(self.registry.counts().live());
-        self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
-        self.judge_by(now);
-    }
-
-    /// Tells the fleet how to come back, where what it was told fits it no longer.
-    fn refresh_spread(&mut self, now: Instant) {
-        if let Some(spread) = self.spread.refresh(now, self.registry.counts().live()) {
-            let (rev, settings) = (self.registry.revision(), self.registry.settings());
-            self.fanout.tell_v1(&ServerMessage::Config(Config::new(rev, settings, millis(spread))));
-        }
-    }
-
-    /// Holds no flood against anybody for two intervals, the longer ones where they have just changed.
-    fn calm(&mut self, now: Instant, interval: Duration) {
-        self.calm_until = now + self.agreed.max(interval) * CALM_INTERVALS;
-        self.agreed = interval;
-    }
-
-    /// Cuts a client that says far more than was agreed, unless there is a reason to let it pass.
-    fn flooding(&mut self, now: Instant, conn: ConnNo) {
-        let (interval, factor) = (self.registry.settings().interval(), self.handle.rules().flood_factor());
-        if now < self.calm_until || factor == 0 {
-            return;
-        }
-        let departure = Departure::new(Reason::Flood, flood::words(interval, factor));
-        self.fanout.kick(conn, departure.clone());
-        self.depart(now, conn, departure);
     }
 
     fn depart(&mut self, now: Instant, conn: ConnNo, departure: Departure) {
@@ -497,10 +361,7 @@ impl Hub {
             self.fanout.note(now, &event);
             let event = Arc::new(event);
             self.screen.note(&event);
-            self.ledger.note(&event, &self.registry);
-            for subscriber in &self.subscribers {
-                self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
-            }
+            self.tell(&event);
         }
         self.forget_messengers();
         self.fanout.flush(now, &self.registry);
@@ -509,50 +370,21 @@ impl Hub {
         self.drained_at.is_some_and(|at| self.end_drain(now, at))
     }
 
+    /// Tells an event to whoever listens to all of them.
+    fn tell(&mut self, event: &Arc<Event>) {
+        self.ledger.note(event, &self.registry);
+        for subscriber in &self.subscribers {
+            self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
+        }
+    }
+
     fn sum_up(&self) -> Summary {
         Summary { record: self.registry.record(), ..self.summary }
-    }
-
-    /// Asks everybody to leave.
-    fn begin_drain(&mut self, now: Instant) {
-        let clients = self.registry.counts().live();
-        if clients > 0 {
-            self.registry.note(now, EventKind::Draining { clients });
-        }
-        let slots = self.fanout.drain(HERD_PER_S, DRAIN_MAX);
-        // Nobody's answer is heard before this is over, and a large fleet takes a while: let its slots run already.
-        self.roll.close(now, &self.registry);
-        let grace = if self.fanout.v1_links().next().is_some() { DRAIN_GRACE } else { Duration::ZERO };
-        self.drained_at = Some(now + slots + grace);
-    }
-
-    /// Closes on whoever is still here when the slots are over; returns whether the hub may stop.
-    fn end_drain(&mut self, now: Instant, at: Instant) -> bool {
-        if now >= at {
-            for conn in self.fanout.conns() {
-                self.fanout.kick(conn, Reason::Drain.into());
-                self.registry.depart(now, conn, Reason::Drain.into());
-            }
-            // Once more, so that these departures are told as well.
-            for event in self.registry.take_events() {
-                let event = Arc::new(event);
-                self.ledger.note(&event, &self.registry);
-                for subscriber in &self.subscribers {
-                    self.summary.events_dropped += u64::from(subscriber.try_send(event.clone()).is_err());
-                }
-            }
-        }
-        self.fanout.is_empty()
     }
 }
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a chat line that came without its time gets one")]
-fn wall_clock() -> String {
-    humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string()
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
@@ -14,6 +15,7 @@ use super::judge::SECOND_LOOK;
 use super::*;
 use crate::presence::Reason;
 use crate::presence::event::Origin;
+use crate::presence::pulse::Pulse;
 use crate::presence::row::Identity;
 use crate::presence::view::Rollout;
 

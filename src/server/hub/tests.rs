@@ -1,8 +1,10 @@
 //! What the hub makes of its own pauses.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 
 use super::*;
+use crate::presence::registry::Newcomer;
 use crate::presence::{Claim, Dialect, Profile, Pulse};
 
 thread_local! {

@@ -6,6 +6,9 @@
 use std::mem::size_of;
 
 use super::super::*;
+use crate::presence::pulse::Pulse;
+use crate::presence::registry::takeover::Tenure;
+use crate::presence::rhythm::Rhythm;
 
 #[test]
 fn what_every_client_has_stays_small() {
