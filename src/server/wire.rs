@@ -99,6 +99,12 @@ impl Busy {
         self.input.is_empty() && self.answers.is_empty() && self.current.is_empty() && self.broken.is_none()
     }
 
+    /// Gives up what was to be sent.
+    fn break_off(&mut self, error: io::Error) {
+        (self.answers, self.current) = (BytesMut::new(), Bytes::new());
+        self.broken = Some(Broken { error, heard_out: Box::pin(sleep(GOODBYE)) });
+    }
+
     /// Takes in what was read.
     fn receive(&mut self, bytes: &[u8]) {
         let needed = self.input.len() + bytes.len();
@@ -228,8 +234,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     Outgoing::Line(line) => self.busy().current = line,
                     Outgoing::WantsPage => return Poll::Ready(Ok(true)),
                     Outgoing::Nothing => {
-                        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
-                        return Poll::Ready(flushed.map(|()| false).map_err(WireEnd::Failed));
+                        match ready!(Pin::new(&mut self.io).poll_flush(cx)) {
+                            Ok(()) => return Poll::Ready(Ok(false)),
+                            Err(error) => self.busy().break_off(error),
+                        }
+                        continue;
                     }
                 }
             }
@@ -242,10 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     busy.current.advance(written);
                     busy.stalled = None;
                 }
-                Poll::Ready(Err(error)) => {
-                    (busy.answers, busy.current) = (BytesMut::new(), Bytes::new());
-                    busy.broken = Some(Broken { error, heard_out: Box::pin(sleep(GOODBYE)) });
-                }
+                Poll::Ready(Err(error)) => busy.break_off(error),
                 Poll::Pending => {
                     let stalled = busy.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
                     ready!(stalled.as_mut().poll(cx));
@@ -320,6 +326,8 @@ mod tests {
         /// The system has not told yet that there is something to read.
         quiet: bool,
         ends: bool,
+        /// What is written is held until it is flushed, as a WebSocket and TLS do.
+        holds: bool,
     }
 
     impl AsyncRead for HalfDead {
@@ -341,12 +349,13 @@ mod tests {
     }
 
     impl AsyncWrite for HalfDead {
-        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-            Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let broken = io::ErrorKind::BrokenPipe.into();
+            Poll::Ready(if self.holds { Ok(bytes.len()) } else { Err(broken) })
         }
 
         fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
+            Poll::Ready(if self.holds { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) })
         }
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -356,8 +365,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_goodbye_is_heard_even_when_nothing_can_be_sent_any_more() {
-        for (quiet, ends) in [(false, true), (true, true), (true, false)] {
-            let mut wire = Wire::new(HalfDead { said: b"goodbye\n", quiet, ends }, Arc::default());
+        for (quiet, ends, holds) in [
+            (false, true, false),
+            (true, true, false),
+            (true, false, false),
+            (false, true, true),
+            (true, true, true),
+        ] {
+            let mut wire = Wire::new(HalfDead { said: b"goodbye\n", quiet, ends, holds }, Arc::default());
             wire.answer(b"welcome\n");
             let heard = wire.hear().await;
             assert!(matches!(&heard, Ok(Heard::Line(line)) if &line[..] == b"goodbye"), "{heard:?}");
