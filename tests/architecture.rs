@@ -67,7 +67,7 @@ const BANS: &[Ban] = &[
             "client/identity.rs",
             "app/join.rs",
             "hooks/call.rs",
-            "server/hub.rs",
+            "server/hub/door.rs",
             "tui/mod.rs",
             "tui/input.rs",
         ]),
