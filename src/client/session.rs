@@ -60,7 +60,8 @@ pub async fn converse<S: AsyncRead + AsyncWrite>(
         }
     };
     // Best effort: the server may be gone.
-    let _ = time::timeout(GOODBYE, wire.goodbye(&dialogue.take_outbox())).await;
+    let quits = ending == Ending::Quit;
+    let _ = time::timeout(GOODBYE, wire.goodbye(&dialogue.take_outbox(), quits)).await;
     dialogue.over(&mut console.desk);
     ending
 }
@@ -146,13 +147,13 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         self.writer.flush().await
     }
 
-    /// Says the last words and waits for the server to close: a socket that is closed with something unread
-    /// in it is reset, and a reset may overtake the words.
-    async fn goodbye(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Says the last words. Whoever `quits` waits for the server to close: a socket that is closed with something
+    /// unread in it is reset, and a reset may overtake the words.
+    async fn goodbye(&mut self, bytes: &[u8], quits: bool) -> io::Result<()> {
         self.write(bytes).await?;
         self.writer.shutdown().await?;
         let mut sink = [0; READ_BYTES];
-        while self.reader.read(&mut sink).await? > 0 {}
+        while quits && self.reader.read(&mut sink).await? > 0 {}
         Ok(())
     }
 }
