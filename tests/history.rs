@@ -80,16 +80,19 @@ fn a_server_to_be_killed() {
     let recorder = start(Path::new(&file)).recorder();
     let (mut number, mut told) = (0, 0);
     loop {
-        while number < told + AHEAD {
-            let (client, kind) = change(life, number);
-            let name: Arc<str> = format!("{life}-{client}").into();
-            let peer = ([127, 0, 0, 1], 1).into();
-            let (user, device, turn) = (None, None, Turn::default());
-            let (row, id) = (RowKey(client), name.clone());
-            let who = Who { row, id, label: name, peer, user, device, turn };
-            recorder.note(&[Arc::new(Event { seq: number, at: clock().mono, who: Some(who), kind })]);
-            number += 1;
-        }
+        let batch: Vec<_> = (number..told + AHEAD)
+            .map(|number| {
+                let (client, kind) = change(life, number);
+                let name: Arc<str> = format!("{life}-{client}").into();
+                let peer = ([127, 0, 0, 1], 1).into();
+                let (user, device, turn) = (None, None, Turn::default());
+                let (row, id) = (RowKey(client), name.clone());
+                let who = Who { row, id, label: name, peer, user, device, turn };
+                Arc::new(Event { seq: number, at: clock().mono, who: Some(who), kind })
+            })
+            .collect();
+        recorder.note(&batch);
+        number = number.max(told + AHEAD);
         let written = recorder.written();
         if written > told {
             // A whole line at a time: what is read of it was on the disk before.

@@ -47,6 +47,8 @@ pub(super) struct Keeper {
     since_prune: usize,
     in_trouble: bool,
     told_dropped: bool,
+    /// When the server began to ask its clients to leave: what they do from then on says nothing about them.
+    closing_ms: Option<u64>,
 }
 
 impl Keeper {
@@ -63,6 +65,7 @@ impl Keeper {
             since_prune: 0,
             in_trouble: false,
             told_dropped: false,
+            closing_ms: None,
             plan,
             clock,
             tell,
@@ -73,6 +76,9 @@ impl Keeper {
     /// Takes in what happened.
     pub(super) fn take(&mut self, event: &Event) {
         let now = (self.clock)();
+        if let EventKind::Draining { .. } = event.kind {
+            self.closing_ms = Some(now.wall_of(event.at));
+        }
         if let Some(flip) = Flip::of(event, now) {
             self.ring.push(flip);
             self.waits_since.get_or_insert(now.mono);
@@ -278,7 +284,9 @@ impl Keeper {
         let path = self.plan.path.clone()?;
         let written = (self.store.is_some() || self.open(now)) && self.flush(now);
         let ended = match self.store.take() {
-            Some(store) if written => store.end(now.wall_ms).map_err(|trouble| trouble.to_string()),
+            Some(store) if written => {
+                store.end(self.closing_ms.unwrap_or(now.wall_ms)).map_err(|trouble| trouble.to_string())
+            }
             _ => Err(format!("{} changes are not in it", self.ring.len())),
         };
         ended.err().map(|words| format!("the history in {} is incomplete: {words}", path.display()))

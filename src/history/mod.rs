@@ -162,9 +162,11 @@ impl History {
 impl Recorder {
     /// Hands a batch of events over, and never waits: what finds the queue full is dropped, and counted.
     pub fn note(&self, batch: &[Arc<Event>]) {
-        let of_clients: Vec<_> = batch.iter().filter(|event| event.who.is_some()).cloned().collect();
-        let count = of_clients.len() as u64;
-        if count > 0 && self.jobs.try_send(Job::Note(of_clients)).is_err() {
+        let matters =
+            |event: &&Arc<Event>| event.who.is_some() || matches!(event.kind, EventKind::Draining { .. });
+        let batch: Vec<_> = batch.iter().filter(matters).cloned().collect();
+        let count = batch.len() as u64;
+        if count > 0 && self.jobs.try_send(Job::Note(batch)).is_err() {
             self.shared.dropped.fetch_add(count, Relaxed);
         }
     }

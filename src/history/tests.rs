@@ -420,3 +420,24 @@ fn a_client_without_an_identity_is_known_again_by_its_name_and_machine() {
     assert_eq!(&*key(&"~7".into(), "a", peer), "~a@10.0.0.1");
     assert_eq!(&*key(&"~7".into(), "a", None), "~a");
 }
+
+#[test]
+fn a_server_that_asks_its_clients_to_leave_leaves_no_mark_on_them() {
+    let mut lab = Lab::new();
+    lab.joins(1);
+    lab.pass(secs(100));
+    let draining = EventKind::Draining { clients: 1 };
+    let event = Event { seq: 2, at: lab.now().mono, who: None, kind: draining };
+    lab.keeper().take(&event);
+    lab.pass(secs(1));
+    lab.goes(1, Reason::Left, 101);
+    lab.pass(secs(3));
+    assert_eq!(lab.ends(), None);
+    lab.pass(secs(20));
+    lab.start(plan(lab.path()));
+    lab.pass(secs(5));
+    lab.happens(1, EventKind::Resumed { away: secs(28) });
+    lab.pass(secs(100));
+    let one = &lab.report(None).clients[0];
+    assert_eq!((one.share.online, one.share.known, one.longest_gap), (secs(200), secs(200), secs(0)));
+}

@@ -81,8 +81,8 @@ impl Timeline {
     /// Puts stays in order. `known` is when a server ran, in order and without overlap, from the client's first
     /// sign of life on.
     ///
-    /// Between a server that ended and the client's return to the next one nothing is known: that it took
-    /// a while to come back is not its fault.
+    /// Between a server that ended, or asked its clients to leave, and the client's return to the next one
+    /// nothing is known: that it took a while to come back is not its fault.
     pub(super) fn new(mut stays: Vec<Stay>, known: &[Span]) -> Self {
         stays.sort_by_key(|stay| stay.span.from);
         let mut blocks: Vec<Stay> = Vec::with_capacity(stays.len());
@@ -96,10 +96,13 @@ impl Timeline {
                 _ => blocks.push(stay),
             }
         }
+        let served = |at: u64| known.iter().any(|run| (run.from..run.to).contains(&at));
         let mut holes = blocks
             .windows(2)
             .filter_map(|pair| match pair {
-                [one, next] if one.over == Over::Unknown => Some(Span::new(one.span.to, next.span.from)),
+                [one, next] if one.over == Over::Unknown || !served(one.span.to) => {
+                    Some(Span::new(one.span.to, next.span.from))
+                }
                 _ => None,
             })
             .peekable();
@@ -253,6 +256,10 @@ mod tests {
         assert_eq!(ms(line.share(WINDOW)), (880, 880));
         assert_eq!(line.longest_gap(WINDOW), Duration::ZERO);
         assert_eq!(line.outages(WINDOW).count(), 0);
+        // So it is for whoever was asked to leave, a moment after the server began to.
+        let stays = vec![stay(0, 405, Over::Decided), stay(520, 1_000, Over::Here)];
+        let line = Timeline::new(stays, &[Span::new(0, 400), Span::new(500, 1_000)]);
+        assert_eq!(ms(line.share(WINDOW)), (880, 880));
         // Who never came back was away.
         let line =
             Timeline::new(vec![stay(0, 400, Over::Unknown)], &[Span::new(0, 400), Span::new(500, 1_000)]);
