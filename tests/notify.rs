@@ -263,6 +263,12 @@ async fn a_messenger_is_nobodys_target_and_its_row_goes_with_it() {
     sleep(secs(1)).await;
     let view = views.borrow_and_update().clone();
     assert_eq!((view.rows.len(), view.alerts.unacked), (1, 0), "{:?}", view.rows);
+    // What a messenger says is an event; that it came and went is none.
+    let mut words = Vec::new();
+    while let Ok(event) = lab.events.try_recv() {
+        words.push(event.kind.word());
+    }
+    assert_eq!(words, ["registered", "notified", "notified"]);
 }
 
 #[tokio::test(start_paused = true)]

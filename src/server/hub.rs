@@ -359,11 +359,15 @@ impl Hub {
         self.settle_notifications(now);
         for event in self.registry.take_events() {
             self.fanout.note(now, &event);
+            if self.post.is_errand(&event) {
+                continue;
+            }
             let event = Arc::new(event);
             self.screen.note(&event);
             self.tell(&event);
         }
         self.forget_messengers();
+        self.post.told();
         self.fanout.flush(now, &self.registry);
         self.screen.publish(now, &self.registry, self.handle.rules());
         self.roll.publish(now, &self.registry);

@@ -1,13 +1,13 @@
 //! Notifications: who may send one, how it goes out, and what its sender is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Hub;
 use crate::presence::deliveries::{Deliveries, IN_FLIGHT_MAX};
 use crate::presence::notify::Notification;
-use crate::presence::{ConnNo, EventKind, RowKey};
+use crate::presence::{ConnNo, Event, EventKind, Reason, RowKey};
 use crate::protocol::notify::notification;
 use crate::protocol::{ErrorCode, Notified, NotifyResult, Registration, ServerMessage};
 use crate::security::Rights;
@@ -21,8 +21,31 @@ pub(super) struct Post {
     pub(super) deliveries: Deliveries,
     /// Who asked to send: whether it may, and the row of whoever came for nothing else.
     senders: HashMap<ConnNo, (bool, Option<RowKey>)>,
-    /// Rows of messengers that are gone.
+    /// Rows of messengers, until all that happened to them was told.
+    messengers: HashSet<RowKey>,
+    /// Those that are gone, and those that were forgotten since.
     left: Vec<RowKey>,
+    forgotten: Vec<RowKey>,
+}
+
+impl Post {
+    /// Tells whether an event is no more than that a messenger came or went. What it had to say is an event of its
+    /// own, and a hook that sends a notification must not lead to the next one.
+    pub(super) fn is_errand(&self, event: &Event) -> bool {
+        let comes_or_goes = match &event.kind {
+            EventKind::Joined => true,
+            EventKind::Gone { departure, .. } => matches!(departure.reason, Reason::Left | Reason::Lost),
+            _ => false,
+        };
+        comes_or_goes && event.who.as_ref().is_some_and(|who| self.messengers.contains(&who.row))
+    }
+
+    /// Takes note that every event so far was told.
+    pub(super) fn told(&mut self) {
+        for row in self.forgotten.drain(..) {
+            self.messengers.remove(&row);
+        }
+    }
 }
 
 /// Whether a client sends notifications.
@@ -52,6 +75,7 @@ impl Hub {
     pub(super) fn admit_sender(&mut self, conn: ConnNo, posting: Posting, brief: bool) {
         if posting != Posting::Unasked {
             let row = self.registry.row_of(conn).map(|(key, _)| key).filter(|_| brief);
+            self.post.messengers.extend(row);
             self.post.senders.insert(conn, (posting == Posting::Allowed, row));
         }
     }
@@ -148,6 +172,7 @@ impl Hub {
     /// Forgets the rows of messengers that are gone: a script that runs every minute is no fleet.
     pub(super) fn forget_messengers(&mut self) {
         for row in std::mem::take(&mut self.post.left) {
+            self.post.forgotten.push(row);
             self.registry.discard(row);
             self.screen.touch();
         }
