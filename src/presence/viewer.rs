@@ -175,6 +175,8 @@ impl Viewer {
         let matched = self.groups.as_ref().map_or(self.order.len() + self.late_comers.len(), Groups::lines);
         let offset = self.window.offset.min(matched.saturating_sub(height));
         let rows = self.rows(now, fleet, offset);
+        // The order stands still for a while, and some of it may have gone from under it.
+        let matched = matched - height.min(matched - offset).saturating_sub(rows.len());
         let selected = selected.and_then(|key| {
             if let Some(groups) = &self.groups
                 && let Some(number) = groups.find(key)

@@ -97,6 +97,26 @@ fn an_index_repaired_by_what_changed_answers_as_one_made_anew() {
 }
 
 #[test]
+fn a_row_that_is_forgotten_is_not_counted_while_the_order_stands_still() {
+    let mut lab = Lab::new();
+    lab.registry.watch();
+    let newcomers = [1, 2].map(|octet| lab.newcomer(0, octet));
+    let conns = newcomers.map(|newcomer| lab.registry.join(lab.at(0), &newcomer).unwrap().conn);
+    let mut viewer = Viewer::default();
+    viewer.show(Window { height: 10, ..Window::default() });
+    let shown = |viewer: &mut Viewer, lab: &Lab, ms| {
+        let page = viewer.look(lab.at(ms), &lab.registry);
+        (page.rows.len(), page.matched)
+    };
+    assert_eq!(shown(&mut viewer, &lab, 0), (2, 2));
+    let (key, _) = lab.registry.row_of(conns[0]).unwrap();
+    lab.registry.depart(lab.at(10), conns[0], Reason::Left.into());
+    assert_eq!(shown(&mut viewer, &lab, 20), (2, 2));
+    lab.registry.discard(key);
+    assert_eq!(shown(&mut viewer, &lab, 30), (1, 1));
+}
+
+#[test]
 fn rows_of_one_rank_keep_their_order_by_name() {
     let mut lab = Lab::new();
     for n in 1..60_u8 {
