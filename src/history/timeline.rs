@@ -96,7 +96,10 @@ impl Timeline {
                 _ => blocks.push(stay),
             }
         }
-        let served = |at: u64| known.iter().any(|run| (run.from..run.to).contains(&at));
+        let served = |at: u64| {
+            let run = known.get(known.partition_point(|run| run.to <= at));
+            run.is_some_and(|run| run.from <= at)
+        };
         let mut holes = blocks
             .windows(2)
             .filter_map(|pair| match pair {
