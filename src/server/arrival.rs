@@ -19,6 +19,7 @@ use super::socket::Eye;
 use super::wire::{LastWord, Wire, WireEnd};
 use crate::presence::Dialect;
 use crate::protocol::sniff::Start;
+use crate::security::duplex::Duplex;
 
 /// A connection that was accepted and has not said who it is.
 #[derive(Debug)]
@@ -136,10 +137,7 @@ where
 }
 
 /// Leads a conversation in lines that another dialect was turned into; returns whether the client was let in.
-pub(crate) async fn lead<S>(io: S, link: &Arc<Link>, caller: Caller, hub: &HubHandle) -> bool
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(crate) async fn lead(io: &mut dyn Duplex, link: &Arc<Link>, caller: Caller, hub: &HubHandle) -> bool {
     let mut wire = Wire::new(io, link.clone());
     let greeted = in_time(&caller, hub, greet(&mut wire, link, caller.origin.clone(), hub)).await;
     drop(caller);

@@ -7,25 +7,26 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::security::duplex::Stream;
+
 /// Puts bytes back in front of a connection.
-#[derive(Debug)]
-pub(crate) struct Headed<S> {
-    io: S,
+pub(crate) struct Headed {
+    io: Stream,
     head: BytesMut,
 }
 
-impl<S> Headed<S> {
-    pub(crate) fn new(io: S, head: BytesMut) -> Self {
+impl Headed {
+    pub(crate) fn new(io: Stream, head: BytesMut) -> Self {
         Self { io, head }
     }
 
     /// Returns the connection, and what was put in front of it and not read.
-    pub(crate) fn into_parts(self) -> (S, BytesMut) {
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
         (self.io, self.head)
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Headed<S> {
+impl AsyncRead for Headed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -44,7 +45,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Headed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Headed<S> {
+impl AsyncWrite for Headed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }

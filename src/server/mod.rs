@@ -21,6 +21,7 @@ mod record;
 mod roll;
 mod rules;
 mod screen;
+#[cfg(feature = "tls")]
 mod secure;
 mod session;
 mod socket;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::arrival::{self, Caller};
 use super::handle::HubHandle;
@@ -11,12 +10,16 @@ use super::headed::Headed;
 use super::link::Link;
 use super::session::Ended;
 use crate::protocol::{ErrorCode, clean};
+use crate::security::duplex::Stream;
 
 /// Shakes hands, within the time there is to register, and leads the conversation inside; `head` was read already.
-pub(super) async fn lead<S>(io: S, head: BytesMut, link: Arc<Link>, mut caller: Box<Caller>, hub: HubHandle)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(super) async fn lead(
+    io: Stream,
+    head: BytesMut,
+    link: Arc<Link>,
+    mut caller: Box<Caller>,
+    hub: HubHandle,
+) {
     let guard = hub.gate().guard();
     let Some(tls) = &guard.tls else { return };
     let shaken = arrival::in_time(&caller, &hub, async {
@@ -31,7 +34,7 @@ where
     arrival::go_on(io, link, caller, hub).await;
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
@@ -54,7 +57,7 @@ mod tests {
             ClientTls::new(Trust::Pin(made.pin), None).unwrap().connect("localhost", tcp).await.unwrap()
         });
         let (socket, eye) = Socket::new(listener.accept().await.unwrap().0);
-        let (mut server, user) = tls.accept(Headed::new(socket, BytesMut::new())).await.unwrap();
+        let (mut server, user) = tls.accept(Headed::new(Box::new(socket), BytesMut::new())).await.unwrap();
         let mut client = client.await.unwrap();
         assert!(user.is_none() && !eye.sees_unread());
         client.write_all(b"ping\n").await.unwrap();

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::presence::Dialect;
 use crate::protocol::netsync::{PING, Splitter, Value, custom, read};
 use crate::protocol::{Notified, register};
+use crate::security::duplex::Stream;
 use crate::server::arrival::{self, Caller};
 use crate::server::handle::HubHandle;
 use crate::server::link::Link;
@@ -33,10 +34,13 @@ const HELD_BYTES_MAX: u64 = 64 * 1024;
 const READ_BYTES: usize = 1024;
 
 /// Leads a conversation in bare values, whose first bytes are in `head`.
-pub(super) async fn lead<S>(io: S, head: BytesMut, link: Arc<Link>, mut caller: Box<Caller>, hub: HubHandle)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+pub(super) async fn lead(
+    io: Stream,
+    head: BytesMut,
+    link: Arc<Link>,
+    mut caller: Box<Caller>,
+    hub: HubHandle,
+) {
     caller.origin.dialect = Dialect::Netsync;
     caller.origin.deaf = true;
     let cancel = caller.cancel.clone();
@@ -57,8 +61,8 @@ where
 }
 
 /// The adapter between values and lines.
-struct Values<S> {
-    io: S,
+struct Values {
+    io: Stream,
     peer: std::net::SocketAddr,
     hub: HubHandle,
     splitter: Splitter,
@@ -165,8 +169,8 @@ impl Pings {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Values<S> {
-    fn new(io: S, head: BytesMut, peer: std::net::SocketAddr, hub: HubHandle) -> Self {
+impl Values {
+    fn new(io: Stream, head: BytesMut, peer: std::net::SocketAddr, hub: HubHandle) -> Self {
         let pulse = Pings {
             due: Box::pin(sleep(Duration::ZERO)),
             unsent: Bytes::new(),
@@ -213,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Values<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Values<S> {
+impl AsyncRead for Values {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.stage == Stage::Named && this.lines.is_empty() {
@@ -246,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Values<S> {
 }
 
 /// Whatever a session says, a client of this kind would not understand; notifications become values.
-impl<S: AsyncWrite + Unpin> AsyncWrite for Values<S> {
+impl AsyncWrite for Values {
     /// Takes one line.
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();

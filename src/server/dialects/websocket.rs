@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use futures_util::{Sink, Stream, StreamExt};
+use futures_util::{Sink, Stream as _, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error;
@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSoc
 use crate::presence::Dialect;
 use crate::protocol::websocket::{Frame, Talk, close_code, close_reason};
 use crate::protocol::{ErrorCode, LINE_BYTES_MAX, ServerMessage, register};
+use crate::security::duplex::{Duplex, Stream};
 use crate::server::answers;
 use crate::server::arrival::{self, Caller};
 use crate::server::handle::HubHandle;
@@ -28,16 +29,14 @@ use crate::server::wire::Wire;
 const READ_BYTES: usize = 2 * 1024;
 
 /// Leads a conversation in frames; `read` was read already, and `name` is what its request called it.
-pub(crate) async fn lead<S>(
-    io: S,
+pub(crate) async fn lead(
+    io: Stream,
     read: Vec<u8>,
     name: Option<String>,
     link: Arc<Link>,
     mut caller: Box<Caller>,
     hub: HubHandle,
-) where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0)
@@ -49,15 +48,15 @@ pub(crate) async fn lead<S>(
     caller.origin.dialect = Dialect::WebSocket;
     let peer = caller.origin.peer;
     if let Err(last_word) = arrival::in_time(&caller, &hub, frames.begin(name.as_deref(), peer)).await {
-        return Wire::new(frames, link).close(last_word).await;
+        return Wire::new(&mut frames as &mut dyn Duplex, link).close(last_word).await;
     }
     caller.origin.deaf = frames.talk.is_bare();
-    arrival::lead(frames, &link, *caller, &hub).await;
+    arrival::lead(&mut frames, &link, *caller, &hub).await;
 }
 
 /// The adapter between frames and lines.
-struct Frames<S> {
-    socket: WebSocketStream<S>,
+struct Frames {
+    socket: WebSocketStream<Stream>,
     talk: Talk,
     /// Lines made of frames, that nobody has read yet.
     lines: BytesMut,
@@ -67,7 +66,7 @@ struct Frames<S> {
     closed: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
+impl Frames {
     /// Waits for the first frame, which tells who talks.
     async fn begin(&mut self, name: Option<&str>, peer: std::net::SocketAddr) -> Result<(), Ended> {
         loop {
@@ -146,7 +145,7 @@ fn io_error(error: Error) -> Option<io::Error> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Frames<S> {
+impl AsyncRead for Frames {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Frames<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Frames<S> {
+impl AsyncWrite for Frames {
     /// Takes one line, once the one before it has gone.
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(broken)?;

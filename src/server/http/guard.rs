@@ -8,29 +8,29 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::security::duplex::Stream;
 use crate::server::headed::Headed;
 use crate::server::wire::WRITE_DEADLINE;
 
 /// Gives writing a deadline.
-#[derive(Debug)]
-pub(super) struct Guarded<S> {
-    io: Headed<S>,
+pub(super) struct Guarded {
+    io: Headed,
     /// Runs while the other end takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Guarded<S> {
-    pub(super) fn new(io: S, head: BytesMut) -> Self {
+impl Guarded {
+    pub(super) fn new(io: Stream, head: BytesMut) -> Self {
         Self { io: Headed::new(io, head), stalled: None }
     }
 
     /// Returns the connection, and what was put in front of it and not read.
-    pub(super) fn into_parts(self) -> (S, BytesMut) {
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         self.io.into_parts()
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
+impl AsyncRead for Guarded {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -40,7 +40,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guarded<S> {
+impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, buf);
         if written.is_ready() {

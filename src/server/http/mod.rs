@@ -24,7 +24,6 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +38,7 @@ use super::ledger::Question;
 use super::link::Link;
 use super::listener::Place;
 use crate::security::Rights;
+use crate::security::duplex::Stream;
 
 /// How many connections may ask at once.
 const CONNECTIONS_MAX: usize = 64;
@@ -184,13 +184,16 @@ impl Visit {
 }
 
 /// Answers the requests of one connection, whose first bytes are in `head`, until it ends or becomes a WebSocket.
-pub(crate) async fn lead<S>(io: S, head: BytesMut, link: Arc<Link>, mut caller: Box<Caller>, hub: HubHandle)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+pub(crate) async fn lead(
+    io: Stream,
+    head: BytesMut,
+    link: Arc<Link>,
+    mut caller: Box<Caller>,
+    hub: HubHandle,
+) {
     let Some((seat, upgrade)) = Box::pin(attend(io, head, &mut caller, &hub)).await else { return };
     let Ok(upgraded) = upgrade.on.await else { return };
-    let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<S>>>() else { return };
+    let Ok(parts) = upgraded.downcast::<TokioIo<Guarded>>() else { return };
     let (io, head) = parts.io.into_inner().into_parts();
     caller.origin.rights = upgrade.rights;
     let mut read = parts.read_buf.to_vec();
@@ -204,10 +207,7 @@ where
 }
 
 /// Answers requests; returns what it becomes, if that is a WebSocket.
-async fn attend<S>(io: S, head: BytesMut, caller: &mut Caller, hub: &HubHandle) -> Option<(Seat, Upgrade)>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn attend(io: Stream, head: BytesMut, caller: &mut Caller, hub: &HubHandle) -> Option<(Seat, Upgrade)> {
     let visit = Arc::new(Visit::new(caller, hub));
     let mut until = visit.until.subscribe();
     let service = service_fn(|request: Request<Incoming>| {
