@@ -1,10 +1,11 @@
 //! From a name to a stream.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::time;
 
@@ -19,24 +20,20 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes connections; tests make theirs of memory.
-pub trait Connector: Send + Sync {
-    /// What a connection is.
-    type Stream: AsyncRead + AsyncWrite + Send;
-
+///
+/// An object and no parameter, as is what it makes: so a client is compiled once, whatever it talks through.
+pub trait Connector: Debug + Send + Sync {
     /// Looks a server up.
     ///
     /// # Errors
     /// The name is not known, or nobody could be asked.
-    fn resolve(&self, server: &ServerAddr) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+    fn resolve<'a>(&'a self, server: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>>;
 
     /// Connects to one address; returns this end's own too, if it has one.
     ///
     /// # Errors
     /// Nobody listens there, or the way there is blocked.
-    fn connect(
-        &self,
-        address: SocketAddr,
-    ) -> impl Future<Output = io::Result<(Self::Stream, Option<SocketAddr>)>> + Send;
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Connected>>;
 }
 
 /// Why there is no connection.
@@ -54,18 +51,21 @@ impl From<Interrupt> for Unreached {
     }
 }
 
+/// A stream, and this end's own address, if it has one.
+pub type Connected = (Stream, Option<SocketAddr>);
+
 /// A stream, where it goes, and this end's own address, if it has one.
-pub type Reached<S> = (S, SocketAddr, Option<SocketAddr>);
+pub type Reached = (Stream, SocketAddr, Option<SocketAddr>);
 
 /// Looks a server up afresh, and tries each of its addresses.
 ///
 /// # Errors
 /// Nobody was reached, or somebody here wants something else.
-pub async fn reach<C: Connector>(
-    connector: &C,
+pub async fn reach(
+    connector: &dyn Connector,
     server: &ServerAddr,
     console: &mut Console,
-) -> Result<Reached<C::Stream>, Unreached> {
+) -> Result<Reached, Unreached> {
     let lookup = time::timeout(RESOLVE_PATIENCE, connector.resolve(server));
     let addresses = match console.until(lookup).await? {
         Ok(Ok(addresses)) => addresses,
@@ -94,19 +94,21 @@ pub struct Dial {
 }
 
 impl Connector for Dial {
-    type Stream = Stream;
-
-    async fn resolve(&self, server: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
-        Tcp.resolve(server).await
+    fn resolve<'a>(&'a self, server: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Tcp.resolve(server)
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<(Stream, Option<SocketAddr>)> {
-        let (stream, local) = Tcp.connect(address).await?;
-        let stream: Stream = match &self.tls {
-            Some((tls, host)) => tls.connect(host, stream).await.map_err(io::Error::other)?,
-            None => Box::new(stream),
-        };
-        Ok((stream, local))
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Connected>> {
+        Box::pin(async move {
+            let (stream, local) = Tcp.connect(address).await?;
+            match &self.tls {
+                Some((tls, host)) => {
+                    let secret = tls.connect(host, stream).await;
+                    secret.map(|stream| (stream, local)).map_err(io::Error::other)
+                }
+                None => Ok((stream, local)),
+            }
+        })
     }
 }
 
@@ -115,21 +117,21 @@ impl Connector for Dial {
 pub struct Tcp;
 
 impl Connector for Tcp {
-    type Stream = TcpStream;
-
-    async fn resolve(&self, server: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((server.host(), server.port())).await?.collect())
+    fn resolve<'a>(&'a self, server: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move { Ok(tokio::net::lookup_host((server.host(), server.port())).await?.collect()) })
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        let stream = TcpStream::connect(address).await?;
-        // A ping is one small segment that should leave now; without this the client still works.
-        let _ = stream.set_nodelay(true);
-        let local = stream.local_addr().ok();
-        if local == Some(address) {
-            // On loopback a free port may connect to itself: nobody is there, and the server could not come back.
-            return Err(io::ErrorKind::ConnectionRefused.into());
-        }
-        Ok((stream, local))
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Connected>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            // A ping is one small segment that should leave now; without this the client still works.
+            let _ = stream.set_nodelay(true);
+            let local = stream.local_addr().ok();
+            if local == Some(address) {
+                // On loopback a free port may connect to itself: nobody is there, and the server could not come back.
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            Ok((Box::new(stream) as Stream, local))
+        })
     }
 }

@@ -56,10 +56,10 @@ pub struct Options {
 
 /// A client, ready to run.
 #[derive(Debug)]
-pub struct Engine<C> {
+pub struct Engine {
     options: Options,
     identity: Identity,
-    connector: C,
+    connector: Box<dyn Connector>,
     console: Console,
     rng: Rng,
     backoff: Backoff,
@@ -116,13 +116,13 @@ fn advice(code: ErrorCode) -> &'static str {
     }
 }
 
-impl<C: Connector> Engine<C> {
+impl Engine {
     /// Sets a client up; nothing happens before [`Self::run`].
     #[must_use]
     pub fn new(
         options: Options,
         identity: Identity,
-        connector: C,
+        connector: impl Connector + 'static,
         commands: mpsc::Receiver<Command>,
         cancel: CancellationToken,
         rng: Rng,
@@ -132,7 +132,7 @@ impl<C: Connector> Engine<C> {
         let engine = Self {
             options,
             identity,
-            connector,
+            connector: Box::new(connector),
             console: Console { desk, commands, cancel },
             rng,
             backoff: Backoff::default(),
@@ -214,8 +214,8 @@ impl<C: Connector> Engine<C> {
     }
 
     /// Looks the server up afresh, and tries each of its addresses.
-    async fn connect(&mut self) -> Result<Reached<C::Stream>, Ending> {
-        let reached = reach(&self.connector, &self.options.server, &mut self.console).await;
+    async fn connect(&mut self) -> Result<Reached, Ending> {
+        let reached = reach(&*self.connector, &self.options.server, &mut self.console).await;
         reached.map_err(|unreached| match unreached {
             Unreached::Interrupted(interrupt) => interrupt.into(),
             Unreached::Failed(cause) => Ending::Lost(cause),

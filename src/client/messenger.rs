@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{self, Instant, timeout_at};
 use tokio_util::codec::FramedRead;
 
-use super::connect::Connector;
+use super::connect::{Connected, Connector};
 use crate::net::addr::ServerAddr;
 use crate::protocol::codec::LIST_BYTES_MAX;
 use crate::protocol::notify::{BadNotify, To};
 use crate::protocol::{
     ClientMessage, ErrorCode, LineCodec, Notify, NotifyResult, Ping, Register, ServerMessage, VERSION, clean,
 };
+use crate::security::duplex::Stream;
 
 /// How long looking the server up, connecting and being welcomed may take, each.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -118,8 +119,8 @@ fn target(words: &[String]) -> Result<To, BadErrand> {
 ///
 /// # Errors
 /// It could not be said, or nothing is known of what became of it.
-pub async fn run<C: Connector>(
-    connector: &C,
+pub async fn run(
+    connector: &dyn Connector,
     server: &ServerAddr,
     token: Option<&str>,
     errand: &Errand,
@@ -135,10 +136,7 @@ pub async fn run<C: Connector>(
     told
 }
 
-async fn reach<C: Connector>(
-    connector: &C,
-    server: &ServerAddr,
-) -> Result<(C::Stream, Option<SocketAddr>), String> {
+async fn reach(connector: &dyn Connector, server: &ServerAddr) -> Result<Connected, String> {
     let addresses = match time::timeout(PATIENCE, connector.resolve(server)).await {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => return Err(error.to_string()),
@@ -158,13 +156,13 @@ async fn reach<C: Connector>(
 }
 
 /// One connection to the server.
-struct Visit<S> {
+struct Visit {
     server: String,
-    lines: FramedRead<ReadHalf<S>, LineCodec>,
-    writer: WriteHalf<S>,
+    lines: FramedRead<ReadHalf<Stream>, LineCodec>,
+    writer: WriteHalf<Stream>,
 }
 
-impl<S: AsyncRead + AsyncWrite> Visit<S> {
+impl Visit {
     async fn tell(
         &mut self,
         errand: &Errand,

@@ -24,7 +24,7 @@ pub mod session;
 pub mod window;
 
 pub use crate::net::addr::{AddrError, ServerAddr};
-pub use connect::{Connector, Dial, Tcp};
+pub use connect::{Connected, Connector, Dial, Tcp};
 pub use desk::JoinState;
 pub use engine::{Engine, JoinError, Options, Windows};
 pub use identity::Identity;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{self, Instant};
 use tokio_util::codec::Decoder;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use super::dialogue::{Dialogue, Ending, Input};
 use super::identity::Identity;
 use crate::protocol::LineCodec;
 use crate::protocol::codec::LIST_BYTES_MAX;
+use crate::security::duplex::Stream;
 
 /// How long a server may refuse to take what is sent to it.
 const WRITE_PATIENCE: Duration = Duration::from_secs(5);
@@ -27,16 +28,16 @@ const READ_BYTES: usize = 1_024;
 ///
 /// Reads by itself and not through `FramedRead`, because half a line proves
 /// life too: a long list over a slow link may take longer than the timeout.
-pub(super) struct Wire<S> {
-    reader: ReadHalf<S>,
-    writer: WriteHalf<S>,
+pub(super) struct Wire {
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
     codec: LineCodec,
     buffer: BytesMut,
 }
 
 /// Converses over `stream` until one side has had enough.
-pub async fn converse<S: AsyncRead + AsyncWrite>(
-    stream: S,
+pub async fn converse(
+    stream: Stream,
     dialogue: &mut Dialogue,
     identity: &mut Identity,
     console: &mut Console,
@@ -70,11 +71,7 @@ pub async fn converse<S: AsyncRead + AsyncWrite>(
 ///
 /// The order is fixed: what was received is looked at before the clock, so
 /// that after a pause of our own nobody is blamed for what we had not read.
-pub(super) async fn next_input<S: AsyncRead + AsyncWrite>(
-    wire: &mut Wire<S>,
-    dialogue: &Dialogue,
-    console: &mut Console,
-) -> Input {
+pub(super) async fn next_input(wire: &mut Wire, dialogue: &Dialogue, console: &mut Console) -> Input {
     let wake = [dialogue.wake_at(), console.desk.publish_at()].into_iter().flatten().min();
     tokio::select! {
         biased;
@@ -104,8 +101,8 @@ fn remember(identity: &mut Identity, secret: &str) {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite> Wire<S> {
-    pub(super) fn new(stream: S) -> Self {
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let codec = LineCodec::new(LIST_BYTES_MAX);
         Self { reader, writer, codec, buffer: BytesMut::with_capacity(READ_BYTES) }

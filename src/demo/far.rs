@@ -7,11 +7,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::client::{Connector, ServerAddr, Tcp};
+use crate::client::{Connected, Connector, ServerAddr, Tcp};
+use crate::security::duplex::Stream;
 
 /// How much is taken from the socket at once.
 const CHUNK_BYTES: usize = 1_024;
@@ -23,35 +24,34 @@ pub(super) struct Far {
 }
 
 impl Connector for Far {
-    type Stream = Delayed<TcpStream>;
-
-    async fn resolve(&self, server: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
-        Tcp.resolve(server).await
+    fn resolve<'a>(&'a self, server: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Tcp.resolve(server)
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<(Self::Stream, Option<SocketAddr>)> {
-        let (stream, local) = Tcp.connect(address).await?;
-        Ok((Delayed::new(stream, self.latency), local))
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Connected>> {
+        Box::pin(async move {
+            let (stream, local) = Tcp.connect(address).await?;
+            Ok((Box::new(Delayed::new(stream, self.latency)) as Stream, local))
+        })
     }
 }
 
 /// A stream on which everything is read so much later than it came.
-#[derive(Debug)]
-pub(super) struct Delayed<S> {
-    inner: S,
+pub(super) struct Delayed {
+    inner: Stream,
     latency: Duration,
     /// What has come and is not to be read before `due`.
     held: BytesMut,
     due: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Delayed<S> {
-    pub(super) fn new(inner: S, latency: Duration) -> Self {
+impl Delayed {
+    pub(super) fn new(inner: Stream, latency: Duration) -> Self {
         Self { inner, latency, held: BytesMut::new(), due: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Delayed<S> {
+impl AsyncRead for Delayed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Delayed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Delayed<S> {
+impl AsyncWrite for Delayed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -106,7 +106,7 @@ mod tests {
     async fn what_comes_is_read_later_and_nothing_is_lost() {
         let (mut here, there) = tokio::io::duplex(64);
         let latency = Duration::from_millis(80);
-        let mut far = Delayed::new(there, latency);
+        let mut far = Delayed::new(Box::new(there), latency);
         let sent = Instant::now();
         here.write_all(b"pong\n").await.unwrap();
         let mut word = [0; 2];

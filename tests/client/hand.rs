@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use presence_tui::client::{
-    Connector, Engine, Identity, JoinError, JoinState, Notice, Options, ServerAddr, Windows,
+    Connected, Connector, Engine, Identity, JoinError, JoinState, Notice, Options, ServerAddr, Windows,
 };
 use presence_tui::presence::command::Command;
 use serde_json::{Value, json};
@@ -22,12 +23,13 @@ pub(crate) const fn secs(n: u64) -> Duration {
 }
 
 /// A network of memory: every lookup finds another address, and connections come out of a channel.
+#[derive(Debug)]
 pub(crate) struct Net {
     pub(crate) servers: mpsc::Sender<(SocketAddr, DuplexStream)>,
     pub(crate) log: Arc<Mutex<Log>>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Log {
     pub(crate) lookups: Vec<Instant>,
     /// What the next attempts meet; an empty list means success.
@@ -36,7 +38,7 @@ pub(crate) struct Log {
     pub(crate) room_bytes: usize,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Trouble {
     Unknown,
     Refused,
@@ -44,20 +46,26 @@ pub(crate) enum Trouble {
 }
 
 impl Connector for Net {
-    type Stream = DuplexStream;
-
-    async fn resolve(&self, _: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
-        let mut log = self.log.lock().unwrap();
-        log.lookups.push(Instant::now());
-        if log.trouble.front() == Some(&Trouble::Unknown) {
-            log.trouble.pop_front();
-            return Err(io::Error::other("no such name"));
-        }
-        let nth = u8::try_from(log.lookups.len() % 250).unwrap();
-        Ok(vec![([10, 0, 0, nth], 8080).into()])
+    fn resolve<'a>(&'a self, _: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async {
+            let mut log = self.log.lock().unwrap();
+            log.lookups.push(Instant::now());
+            if log.trouble.front() == Some(&Trouble::Unknown) {
+                log.trouble.pop_front();
+                return Err(io::Error::other("no such name"));
+            }
+            let nth = u8::try_from(log.lookups.len() % 250).unwrap();
+            Ok(vec![([10, 0, 0, nth], 8080).into()])
+        })
     }
 
-    async fn connect(&self, address: SocketAddr) -> io::Result<(DuplexStream, Option<SocketAddr>)> {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'_, io::Result<Connected>> {
+        Box::pin(self.pipe(address))
+    }
+}
+
+impl Net {
+    async fn pipe(&self, address: SocketAddr) -> io::Result<Connected> {
         let trouble = self.log.lock().unwrap().trouble.pop_front();
         match trouble {
             Some(Trouble::Stuck) => std::future::pending().await,
@@ -70,7 +78,7 @@ impl Connector for Net {
         };
         let (here, there) = tokio::io::duplex(room_bytes);
         self.servers.send((address, there)).await.unwrap();
-        Ok((here, Some(([192, 168, 0, 7], 50_000).into())))
+        Ok((Box::new(here), Some(([192, 168, 0, 7], 50_000).into())))
     }
 }
 

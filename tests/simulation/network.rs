@@ -3,13 +3,15 @@
 //! Every pipe draws from a generator of its own, so that the order in which
 //! tasks happen to run in one instant changes nothing on the wire.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use presence_tui::client::{Connector, ServerAddr};
+use futures_util::future::BoxFuture;
+use presence_tui::client::{Connected, Connector, ServerAddr};
 use presence_tui::server::{Eye, Server};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -66,6 +68,12 @@ struct Place {
 /// Clients, a server, and what lies between.
 #[derive(Clone)]
 pub(crate) struct Net(Arc<Mutex<Inner>>);
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Net")
+    }
+}
 
 struct Inner {
     server: Option<Server>,
@@ -189,20 +197,21 @@ impl Net {
 }
 
 /// One client's way to the server, for the client engine.
+#[derive(Debug)]
 pub(crate) struct Dial {
     pub(crate) net: Net,
     pub(crate) client: usize,
 }
 
 impl Connector for Dial {
-    type Stream = Stream;
-
-    async fn resolve(&self, _: &ServerAddr) -> io::Result<Vec<SocketAddr>> {
-        Ok(vec![([10, 0, 0, 1], 8080).into()])
+    fn resolve<'a>(&'a self, _: &'a ServerAddr) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async { Ok(vec![([10, 0, 0, 1], 8080).into()]) })
     }
 
-    async fn connect(&self, _: SocketAddr) -> io::Result<(Stream, Option<SocketAddr>)> {
-        let (stream, local) = self.net.connect(self.client).await?;
-        Ok((stream, Some(local)))
+    fn connect(&self, _: SocketAddr) -> BoxFuture<'_, io::Result<Connected>> {
+        Box::pin(async {
+            let (stream, local) = self.net.connect(self.client).await?;
+            Ok((Box::new(stream) as _, Some(local)))
+        })
     }
 }

@@ -24,7 +24,7 @@ async fn what_was_received_is_looked_at_before_the_clock() {
     let opening = engine.opening(([10, 0, 0, 1], 8080).into(), None);
     let dialogue = Dialogue::open(opening, false, Instant::now());
     let (here, mut there) = tokio::io::duplex(64);
-    let mut wire = Wire::new(here);
+    let mut wire = Wire::new(Box::new(here));
     tokio::time::advance(Duration::from_mins(10)).await;
     assert!(dialogue.wake_at().is_some_and(|at| at < Instant::now()));
     there.write_all(b"{}\n").await.unwrap();

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Engine, HASTE_MAX, HASTE_WAIT};
-use crate::client::connect::Connector;
 use crate::client::console::{Interrupt, Waited};
 use crate::client::notice::Notice;
 use crate::presence::view::Link;
@@ -18,7 +17,7 @@ pub(super) struct Wait {
     told: bool,
 }
 
-impl<C: Connector> Engine<C> {
+impl Engine {
     /// Returns the wait of a client that is on its own.
     pub(super) fn own_wait(&mut self) -> Wait {
         Wait { span: self.backoff.next(&mut self.rng), told: false }

@@ -28,10 +28,10 @@ const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client of a foreign server, ready to run.
 #[derive(Debug)]
-pub struct ForeignEngine<C> {
+pub struct ForeignEngine {
     plan: Arc<Plan>,
     replies: Vec<Payload>,
-    connector: C,
+    connector: Box<dyn Connector>,
     console: Console,
     rng: Rng,
     backoff: Backoff,
@@ -43,12 +43,12 @@ pub struct ForeignEngine<C> {
     tls: Option<ClientTls>,
 }
 
-impl<C: Connector<Stream: 'static>> ForeignEngine<C> {
+impl ForeignEngine {
     /// Sets a client up; nothing happens before [`Self::run`].
     #[must_use]
     pub fn new(
         plan: Plan,
-        connector: C,
+        connector: impl Connector + 'static,
         commands: mpsc::Receiver<Command>,
         cancel: CancellationToken,
         rng: Rng,
@@ -57,7 +57,7 @@ impl<C: Connector<Stream: 'static>> ForeignEngine<C> {
         let engine = Self {
             replies: plan.rules.iter().map(|(_, reply)| Payload::Text(reply.clone())).collect(),
             plan: Arc::new(plan),
-            connector,
+            connector: Box::new(connector),
             console: Console { desk, commands, cancel },
             rng,
             backoff: Backoff::default(),
@@ -133,13 +133,13 @@ impl<C: Connector<Stream: 'static>> ForeignEngine<C> {
     /// Reaches the server, and begins to speak what its address says.
     async fn connect(&mut self) -> Result<(Wire, SocketAddr), Ending> {
         let url = &self.plan.url;
-        let (stream, address, _) = reach(&self.connector, url.server(), &mut self.console).await?;
+        let (stream, address, _) = reach(&*self.connector, url.server(), &mut self.console).await?;
         let tls = &mut self.tls;
         let opening = async {
             if url.scheme() == Scheme::Wss && tls.is_none() {
                 *tls = Some(ClientTls::system().await?);
             }
-            Wire::open(Box::pin(stream), url, tls.as_ref()).await
+            Wire::open(stream, url, tls.as_ref()).await
         };
         let opened = self.console.until(time::timeout(HANDSHAKE_PATIENCE, opening)).await?;
         match opened {

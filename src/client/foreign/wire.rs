@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use super::plan::Payload;
 use crate::net::url::{ForeignUrl, Scheme};
 use crate::protocol::clean;
+use crate::security::duplex::Stream;
 use crate::security::tls::ClientTls;
 
 /// The largest message that is taken; a server that sends a larger one is left.
@@ -34,14 +35,6 @@ const READ_BYTES: usize = 4 * 1_024;
 const WORDS_BYTES_MAX: usize = 200;
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_millis(500);
-
-/// Something bytes go in and out of.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
-
-/// Such a thing, whatever it is.
-pub(super) type Stream = Pin<Box<dyn Duplex>>;
 
 /// What came in.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,7 +81,7 @@ impl Wire {
         let stream = match tls {
             Some(tls) => {
                 let secret = tls.connect(url.server().host(), stream).await;
-                Box::pin(secret.map_err(|words| clean_words(&words))?)
+                secret.map_err(|words| clean_words(&words))?
             }
             None => stream,
         };
@@ -214,19 +207,19 @@ impl Raw {
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
-            let sent = ready!(self.stream.as_mut().poll_write(cx, &self.out))?;
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.out.advance(sent);
         }
-        self.stream.as_mut().poll_flush(cx)
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         let mut bytes = [0; READ_BYTES];
         let mut buffer = ReadBuf::new(&mut bytes);
-        Poll::Ready(match ready!(self.stream.as_mut().poll_read(cx, &mut buffer)) {
+        Poll::Ready(match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
             Ok(()) if buffer.filled().is_empty() => {
                 Heard::Closed("the server closed the connection".to_owned())
             }
