@@ -7,7 +7,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use toml_edit::{Document, Item, TableLike, Value};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::print::{exact, seconds, span};
 use crate::presence::Settings;
@@ -58,19 +59,19 @@ struct Entry<'a> {
 /// means today, interval and timeout.
 pub(super) fn edited(text: &str, was: (Duration, Duration), settings: Settings) -> Option<String> {
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let document = Document::parse(body).ok()?;
+    let document = DeTable::parse(body).ok()?;
     let wanted = [
         Setting { name: "heartbeat_interval", was: was.0, to: settings.interval() },
         Setting { name: "connection_timeout", was: was.1, to: settings.timeout() },
     ];
-    let mut patches = match document.get_key_value(SECTION) {
-        Some((key, item)) => {
-            patches(body, &shape(&key.span()?, item)?, &entries(item.as_table_like()?)?, wanted)?
+    let mut patches = match document.get_ref().get_key_value(SECTION) {
+        Some((name, section)) => {
+            patches(body, &shape(body, name.span(), section)?, &entries(section.get_ref())?, wanted)?
         }
         None => vec![new_section(body, wanted)],
     };
     // From the end of the text to its start, so that the places of those to come stay true.
-    patches.sort_by_key(|patch| std::cmp::Reverse(patch.at.start));
+    patches.sort_unstable_by_key(|patch| std::cmp::Reverse(patch.at.start));
     let mut edited = body.to_owned();
     for Patch { at, text } in patches {
         edited = [edited.get(..at.start)?, &text, edited.get(at.end..)?].concat();
@@ -79,20 +80,24 @@ pub(super) fn edited(text: &str, was: (Duration, Duration), settings: Settings) 
     Some(format!("{mark}{edited}"))
 }
 
-fn shape(name: &Range<usize>, item: &Item) -> Option<Shape> {
-    match item {
-        Item::Value(Value::InlineTable(table)) => table.span().map(|span| Shape::Inline(span.start + 1)),
-        Item::Table(table) if table.is_dotted() => Some(Shape::Dotted),
-        Item::Table(_) => Some(Shape::Header(name.end)),
-        _ => None,
+/// Tells by what surrounds the section's name how it is written.
+fn shape(body: &str, name: Range<usize>, section: &Spanned<DeValue<'_>>) -> Option<Shape> {
+    let before = body.get(..name.start)?.trim_end_matches([' ', '\t']);
+    if before.ends_with('[') {
+        return Some(Shape::Header(name.end));
     }
+    let value = section.span();
+    let braced = body.get(value.start..)?.starts_with('{');
+    Some(if braced { Shape::Inline(value.start + 1) } else { Shape::Dotted })
 }
 
-fn entries(table: &dyn TableLike) -> Option<Vec<Entry<'_>>> {
-    table
-        .iter()
-        .map(|(name, item)| Some(Entry { name, key: table.key(name)?.span()?, value: item.span()? }))
-        .collect()
+fn entries<'a>(section: &'a DeValue<'_>) -> Option<Vec<Entry<'a>>> {
+    let pairs = section.as_table()?.iter();
+    Some(
+        pairs
+            .map(|(name, value)| Entry { name: name.get_ref(), key: name.span(), value: value.span() })
+            .collect(),
+    )
 }
 
 /// Changes the values that are there, and adds the missing ones next to each other.
