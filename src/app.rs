@@ -162,7 +162,8 @@ impl Start {
     fn finish(self) {
         let dropped = self.lines.dropped() + self.log.dropped();
         if dropped > 0 {
-            self.lines.warn(&format!("{dropped} lines were dropped because nobody took them in time"));
+            self.lines
+                .warn(&format!("{dropped} lines were dropped because nobody took them in time, or no disk"));
         }
     }
 }

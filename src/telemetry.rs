@@ -1,26 +1,28 @@
-//! What is written for the eyes outside: a rolling log file, and lifecycle lines on stderr.
+//! What is written for the eyes outside: a log file a day, and lifecycle lines on stderr.
 //!
 //! The log never touches the terminal. The lines are for runs without a
 //! screen; they go through a thread of their own, so that a pipe nobody reads
 //! costs lines and never a heartbeat.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::SystemTime;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 
 use crate::presence::{Event, EventKind, Reason};
 
+mod daily;
 mod file;
 mod lines;
 
+use daily::Daily;
 pub use file::{EventFile, FilePlan};
 pub use lines::{LineFormat, Lines};
 
@@ -47,7 +49,17 @@ pub struct LogPlan<'a> {
 pub struct Log {
     /// What did not work, in words; the program runs on.
     pub warnings: Vec<String>,
-    open: Option<(WorkerGuard, ErrorCounter)>,
+    open: Option<Open>,
+}
+
+/// What is held while there is a log.
+#[derive(Debug)]
+struct Open {
+    /// Lines that found the queue full.
+    dropped: ErrorCounter,
+    /// Lines the disk did not take.
+    lost: Arc<AtomicUsize>,
+    _writer: WorkerGuard,
 }
 
 impl Log {
@@ -57,10 +69,10 @@ impl Log {
         self.open.is_some()
     }
 
-    /// Returns how many lines were dropped because the disk was too slow.
+    /// Returns how many lines were dropped because the disk was full or too slow.
     #[must_use]
     pub fn dropped(&self) -> usize {
-        self.open.as_ref().map_or(0, |(_, dropped)| dropped.dropped_lines())
+        self.open.as_ref().map_or(0, |open| open.dropped.dropped_lines() + open.lost.load(Relaxed))
     }
 }
 
@@ -69,8 +81,8 @@ impl Log {
 pub fn start_log(plan: LogPlan<'_>) -> Log {
     let mut warnings = Vec::new();
     let open = match log_to_file(plan, &mut warnings) {
-        Ok((subscriber, guard, dropped)) => match tracing::subscriber::set_global_default(subscriber) {
-            Ok(()) => Some((guard, dropped)),
+        Ok((subscriber, open)) => match tracing::subscriber::set_global_default(subscriber) {
+            Ok(()) => Some(open),
             Err(error) => {
                 warnings.push(format!("nothing is logged: {error}"));
                 None
@@ -84,47 +96,26 @@ pub fn start_log(plan: LogPlan<'_>) -> Log {
     Log { warnings, open }
 }
 
-type Opened<S> = (S, WorkerGuard, ErrorCounter);
-
 /// Opens the file and sets the filter.
 fn log_to_file(
     plan: LogPlan<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Opened<impl Subscriber + Send + Sync + use<>>, String> {
+) -> Result<(impl Subscriber + Send + Sync + use<>, Open), String> {
     let Some(dir) = plan.dir else {
         return Err(
             "nothing is logged: there is no home folder to log in (set log.dir or --log-dir)".to_owned()
         );
     };
-    let file = open_file(dir, plan).map_err(|error| {
+    let lost = Arc::<AtomicUsize>::default();
+    let prefix = format!("presence-tui-{}", plan.role);
+    let file = Daily::open(dir, &prefix, plan.max_files, lost.clone()).map_err(|error| {
         format!("nothing is logged: cannot write to {}: {error} (set log.dir or --log-dir)", dir.display())
     })?;
-    let (writer, guard) = waiting_line("log").finish(batched(file));
-    let dropped = writer.error_counter();
-    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let (queue, writer) = waiting_line("log").finish(batched(file));
+    let open = Open { dropped: queue.error_counter(), lost, _writer: writer };
+    let lines = tracing_subscriber::fmt::layer().with_writer(queue);
     let subscriber = tracing_subscriber::registry().with(filter(plan, warnings)).with(lines);
-    Ok((subscriber, guard, dropped))
-}
-
-/// Opens the daily file, after making sure by hand that it can be: the appender reports trouble on the terminal.
-fn open_file(dir: &Path, plan: LogPlan<'_>) -> io::Result<RollingFileAppender> {
-    fs::create_dir_all(dir)?;
-    fs::read_dir(dir)?;
-    let prefix = format!("presence-tui-{}", plan.role);
-    let probe = dir.join(format!("{prefix}.probe-{}", std::process::id()));
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&probe)?
-        .write_all(b"can this folder be written to?\n")?;
-    fs::remove_file(&probe)?;
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix(prefix)
-        .filename_suffix("log")
-        .max_log_files(plan.max_files)
-        .build(dir)
-        .map_err(io::Error::other)
+    Ok((subscriber, open))
 }
 
 /// Returns what is logged: `RUST_LOG`, else the configured level, else `info`.
@@ -206,6 +197,7 @@ fn timestamp() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::SocketAddr;
     use std::time::{Duration, Instant};
 
@@ -234,9 +226,9 @@ mod tests {
     fn logged(change: impl Fn(LogPlan<'_>) -> LogPlan<'_>, log: impl Fn()) -> (String, Vec<String>) {
         let dir = tempfile::tempdir().unwrap();
         let mut warnings = Vec::new();
-        let (subscriber, guard, _) = log_to_file(change(plan(dir.path())), &mut warnings).unwrap();
+        let (subscriber, open) = log_to_file(change(plan(dir.path())), &mut warnings).unwrap();
         tracing::subscriber::with_default(subscriber, log);
-        drop(guard);
+        drop(open);
         let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
         let name = files[0].file_name().unwrap().to_str().unwrap();
