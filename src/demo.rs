@@ -21,6 +21,7 @@ use crate::client::{Engine, Identity, JoinState, Options, ServerAddr};
 use crate::presence::Settings;
 use crate::presence::command::Command;
 use crate::presence::view::Link;
+use crate::tasks;
 use cast::Member;
 use far::Far;
 use script::{Act, Script};
@@ -73,9 +74,9 @@ impl Fleet {
             };
             let enter = arrival.mul_f64(rng.f64());
             let halt = fleet.halt.clone();
-            // On the heap: there may be thousands of these, and a client is a large future.
-            let played = Box::pin(actor.play(enter));
-            fleet.clients.spawn(async move { halt.run_until_cancelled_owned(played).await });
+            tasks::spawn_on(&fleet.clients, async move {
+                halt.run_until_cancelled_owned(actor.play(enter)).await;
+            });
         }
         fleet
     }

@@ -15,7 +15,8 @@
 //! - [`clock`]: notices that this process did not run.
 //! - [`hooks`]: what is run or told outside when clients come and go.
 //! - [`status`]: asks a running server who is there, once.
-//! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`]: what the program is told, tells and keeps.
+//! - [`config`], [`cli`], [`telemetry`], [`net`], [`files`], [`tasks`]: what the program is told, tells, keeps and
+//!   does beside.
 //! - [`app`]: the wiring, and the order of starting and stopping.
 //!
 //! Imports point inward: `app` may use everything, the middle rooms know
@@ -38,5 +39,6 @@ pub mod security;
 pub mod server;
 pub mod status;
 pub mod swarm;
+pub mod tasks;
 pub mod telemetry;
 pub mod tui;

@@ -32,9 +32,12 @@ pub use report::Report;
 use source::Source;
 use tally::Tally;
 
+use crate::tasks;
+
 /// How many may be on their way in at once: a server has places for so many that have not registered,
 /// and who finds none is refused.
 const ENTERING_MAX: usize = 512;
+
 /// A running swarm; dropping it has everybody leave.
 #[derive(Debug)]
 pub struct Swarm {
@@ -133,7 +136,7 @@ impl Swarm {
         });
         let swarm = Self { clients: TaskTracker::new(), shared };
         for place in 0..swarm.shared.plan.clients {
-            swarm.clients.spawn(client::occupy(swarm.shared.clone(), place));
+            tasks::spawn_on(&swarm.clients, client::occupy(swarm.shared.clone(), place));
         }
         swarm.clients.close();
         Ok(swarm)

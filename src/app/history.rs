@@ -11,12 +11,14 @@ use anyhow::{Context, anyhow};
 use tokio::sync::mpsc;
 
 use super::join::wall_ms;
+use super::running::pass_on_news;
 use super::{Failure, print};
 use crate::cli::HistoryArgs;
 use crate::config::{Config, HistoryFile, PORT_DEFAULT};
 use crate::history::{Clock, History, Moment, Plan};
 use crate::presence::{EventKind, span};
 use crate::server::Remote;
+use crate::tasks;
 
 /// How many remarks may wait for the hub; there is one when something breaks, and one when it works again.
 const REMARKS_WAITING: usize = 16;
@@ -49,13 +51,9 @@ fn file_name(addr: SocketAddr) -> String {
 
 /// Starts to remember. What goes wrong with that is an event, and passes through `remote`.
 pub(super) fn start(plan: Plan, remote: Remote) -> std::io::Result<History> {
-    let (tell, mut told) = mpsc::channel::<EventKind>(REMARKS_WAITING);
+    let (tell, told) = mpsc::channel::<EventKind>(REMARKS_WAITING);
     // It ends with the thread that tells.
-    tokio::spawn(async move {
-        while let Some(remark) = told.recv().await {
-            remote.note(remark).await;
-        }
-    });
+    tasks::spawn(pass_on_news(told, remote));
     let clock: Clock =
         Arc::new(|| Moment { wall_ms: wall_ms(), mono: tokio::time::Instant::now().into_std() });
     History::start(

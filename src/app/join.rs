@@ -16,6 +16,7 @@ use crate::client::{Engine, Identity, JoinError, Notice, Options, Window, Window
 use crate::config::Config;
 use crate::presence::command::Command;
 use crate::presence::row::Claim;
+use crate::tasks;
 use crate::telemetry::Lines;
 use crate::tui::{Screen, TuiError};
 
@@ -46,7 +47,7 @@ pub(super) async fn join(
     for warning in start.remarks.drain(..).chain(warnings) {
         engine.warn(warning);
     }
-    let _awake = AbortOnDropHandle::new(tokio::spawn(awake::tell(commands.clone())));
+    let _awake = AbortOnDropHandle::new(tasks::spawn(awake::tell(commands.clone())));
     attend(engine.run(), windows, commands, cancel, signals, start).await
 }
 
@@ -64,11 +65,11 @@ pub(super) async fn attend(
         Some(look) => {
             let (window, panes) = Window::open(windows.state, windows.notices, commands);
             let screen = Screen::Join { uplink: panes.uplink, peers: panes.peers };
-            (Face::show_with(screen, look, panes.commands), tokio::spawn(window.run()))
+            (Face::show_with(screen, look, panes.commands), tasks::spawn(window.run()))
         }
-        None => (Face::none(), tokio::spawn(write_lines(windows.notices, lines.clone()))),
+        None => (Face::none(), tasks::spawn(write_lines(windows.notices, lines.clone()))),
     };
-    let mut running = tokio::spawn(client);
+    let mut running = tasks::spawn(client);
 
     let mut screen_ended = Ok(());
     let ended = tokio::select! {

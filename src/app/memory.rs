@@ -18,6 +18,7 @@ use crate::presence::EventKind;
 use crate::presence::known::Known;
 use crate::protocol::register::{Register, Tags};
 use crate::server::{KnownList, Remote};
+use crate::tasks;
 
 /// How the file is laid out; it grows when an older program could not read it any more.
 const VERSION: u32 = 1;
@@ -118,7 +119,7 @@ impl Memory {
 
     /// Writes down who is known whenever that changes, until the server is over.
     pub(super) fn keep(self, known: watch::Receiver<KnownList>, remote: Remote) -> Keeper {
-        Keeper(tokio::spawn(self.follow(known, remote)))
+        Keeper(tasks::spawn(self.follow(known, remote)))
     }
 
     /// Returns what went wrong with the last write, if anything did.
@@ -171,16 +172,16 @@ impl Keeper {
 
 /// Reads the file; `None` if there is none yet.
 fn read(path: &Path) -> io::Result<Option<Stored>> {
-    let mut text = Vec::new();
+    let mut text = String::new();
     match File::open(path) {
-        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_end(&mut text)?,
+        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 64 MiB"));
     }
-    let stored: Stored = serde_json::from_slice(&text)?;
+    let stored: Stored = serde_json::from_str(&text)?;
     if stored.version != VERSION {
         let words = format!("its version is {}, and this program reads {VERSION}", stored.version);
         return Err(io::Error::new(io::ErrorKind::InvalidData, words));

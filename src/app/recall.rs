@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::history::{Answer, Asker, key};
 use crate::presence::past::Past;
 use crate::presence::view::{RowView, View};
+use crate::tasks;
 
 /// How long an answer is good.
 const FRESH: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ struct Memory {
 /// Starts the task; it ends with the views, or when nobody looks any more.
 pub(super) fn recall(views: watch::Receiver<Arc<View>>, asker: Asker) -> watch::Receiver<Arc<View>> {
     let (out, shown) = watch::channel(views.borrow().clone());
-    tokio::spawn(run(views, asker, out));
+    tasks::spawn(run(views, asker, out));
     shown
 }
 

@@ -28,6 +28,7 @@ use crate::presence::command::Command;
 use crate::presence::span::brief;
 use crate::presence::{Event, EventKind, Settings};
 use crate::server::{Guard, HubHost, Remote, Server, Summary};
+use crate::tasks;
 use crate::telemetry::{Lines, Log};
 use crate::tui::{self, Screen, TuiError};
 
@@ -115,7 +116,7 @@ impl Running {
         let messengers = [file_news, hook_news]
             .into_iter()
             .flatten()
-            .map(|news| messenger(news, remote.clone()))
+            .map(|news| AbortOnDropHandle::new(tasks::spawn(pass_on_news(news, remote.clone()))))
             .collect();
         let pump =
             pass_on(events, lines.clone(), ears).context("cannot start the thread that writes events")?;
@@ -268,12 +269,10 @@ async fn save(config: &Config, settings: Settings, remote: &Remote) {
 }
 
 /// Makes events of what somebody beside the server has to say.
-fn messenger(mut news: mpsc::Receiver<EventKind>, remote: Remote) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        while let Some(kind) = news.recv().await {
-            remote.note(kind).await;
-        }
-    }))
+pub(super) async fn pass_on_news(mut news: mpsc::Receiver<EventKind>, remote: Remote) {
+    while let Some(kind) = news.recv().await {
+        remote.note(kind).await;
+    }
 }
 
 /// Who hears of every event beside the lines; none of them is ever waited for.

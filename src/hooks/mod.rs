@@ -24,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{HookCommand, HooksConfig};
 use crate::presence::{Event, EventKind, RowKey};
+use crate::tasks;
 use call::Call;
 use collect::Collector;
 use complaints::Complaints;
@@ -135,7 +136,7 @@ impl Hooks {
             patience,
             news,
         };
-        let task = AbortOnDropHandle::new(tokio::spawn(worker.run(heard)));
+        let task = AbortOnDropHandle::new(tasks::spawn(worker.run(heard)));
         Some((Self { ear, task }, told))
     }
 

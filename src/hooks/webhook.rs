@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,6 +13,7 @@ use crate::net::http::{Question, ask};
 use crate::net::web::HttpUrl;
 use crate::presence::EventKind;
 use crate::presence::span::brief;
+use crate::tasks;
 
 /// How often a call is tried in all.
 const TRIES: u32 = 3;
@@ -32,8 +32,8 @@ pub(super) struct Webhook {
 impl Webhook {
     pub(super) fn start(url: HttpUrl, patience: Patience, news: mpsc::Sender<EventKind>) -> Self {
         let (bodies, waiting) = mpsc::channel(CALLS_WAITING);
-        let task: JoinHandle<()> = tokio::spawn(deliver(url, patience, waiting, news));
-        Self { bodies, task: AbortOnDropHandle::new(task) }
+        let task = AbortOnDropHandle::new(tasks::spawn(deliver(url, patience, waiting, news)));
+        Self { bodies, task }
     }
 
     /// Queues a call; returns whether there was room.

@@ -21,6 +21,7 @@ use super::socket::{Eye, Socket};
 use super::wire::Wire;
 use crate::net::{self, AcceptTrouble};
 use crate::presence::EventKind;
+use crate::tasks;
 
 /// How many connections may be open without having registered.
 pub const UNREGISTERED_MAX: usize = 1_024;
@@ -78,16 +79,18 @@ impl Server {
         let (hub, sessions, closing) = (self.hub.clone(), self.sessions.clone(), self.door.clone());
         let places = Arc::new(Semaphore::new(UNREGISTERED_MAX));
         let doormat = Doormat::new(UNREGISTERED_PER_IP_MAX);
-        self.sessions.spawn(async move {
+        tasks::spawn_on(&self.sessions, async move {
             let mut porter = Porter { door, hub, in_a_row: 0, run_out: None };
             while let Some(accepted) = closing.run_until_cancelled(porter.next()).await {
                 let Accepted { stream, eye, peer } = accepted;
                 let Some(mat) = doormat.step_on(peer.ip()) else {
-                    sessions.spawn(refuse(stream, peer, answers::too_many_at_the_door(), porter.hub.clone()));
+                    let refused = refuse(stream, peer, answers::too_many_at_the_door(), porter.hub.clone());
+                    tasks::spawn_on(&sessions, refused);
                     continue;
                 };
                 let Ok(place) = timeout(PLACE_WAIT, places.clone().acquire_owned()).await else {
-                    sessions.spawn(refuse(stream, peer, answers::no_place_at_the_door(), porter.hub.clone()));
+                    let refused = refuse(stream, peer, answers::no_place_at_the_door(), porter.hub.clone());
+                    tasks::spawn_on(&sessions, refused);
                     continue;
                 };
                 let Some(place) = place.ok().map(|permit| Place::take(permit, mat, &porter.hub)) else {
