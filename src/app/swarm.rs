@@ -2,12 +2,11 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use tokio::sync::mpsc;
 use tokio::time::{self, Instant, MissedTickBehavior};
 
 use super::serve::DESCRIPTORS_OF_OUR_OWN;
@@ -96,24 +95,28 @@ async fn run(plan: Plan) -> anyhow::Result<(Report, Option<String>)> {
     };
     let ends = plan.duration.map(|duration| Instant::now() + duration);
     let (clients, interval) = (plan.clients, plan.interval);
-    let swarm = Arc::new(Swarm::start(plan, addr).context("there is no memory to count in")?);
-    let teller = Teller::start(swarm.clone(), clients);
-    teller.tell(format!("{} clients are sent to {addr}", grouped(clients as u64)));
+    let swarm = Swarm::start(plan, addr).context("there is no memory to count in")?;
+    let teller = Teller::start();
+    teller.tell(&format!("{} clients are sent to {addr}", grouped(clients as u64)));
     let mut story = Story { clients, interval, settled: false, troubled: false, warned: false };
     let mut look = time::interval(LOOK_PERIOD);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut progress = time::interval(PROGRESS_PERIOD);
+    for ticks in [&mut look, &mut progress] {
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     loop {
         tokio::select! {
             () = signals.stop() => break,
             () = swarm.over() => break,
             () = until(ends) => break,
-            _ = look.tick() => story.continues(&swarm.progress()).into_iter().for_each(|line| teller.tell(line)),
+            _ = look.tick() => story.continues(&swarm.progress()).iter().for_each(|line| teller.tell(line)),
+            _ = progress.tick(), if teller.live => teller.progress(&progress_line(&swarm.progress(), clients)),
         }
     }
     let last = swarm.progress();
-    story.continues(&last).into_iter().for_each(|line| teller.tell(line));
+    story.continues(&last).iter().for_each(|line| teller.tell(line));
     if last.online > 0 {
-        teller.tell(format!("{} clients say goodbye", grouped(last.online)));
+        teller.tell(&format!("{} clients say goodbye", grouped(last.online)));
     }
     let report = swarm.stop().await;
     teller.finish();
@@ -182,44 +185,43 @@ impl Story {
 
 /// Writes to stderr from a thread of its own: a terminal that stops reading must not stop a heartbeat.
 struct Teller {
-    lines: SyncSender<String>,
+    words: mpsc::Sender<String>,
     thread: Option<JoinHandle<()>>,
+    /// Whether there is a terminal, on which a line can be written anew.
+    live: bool,
 }
 
 impl Teller {
     /// Starts it; without the thread nothing is told, and the swarm runs all the same.
-    fn start(swarm: Arc<Swarm>, clients: usize) -> Self {
-        let (lines, waiting) = mpsc::sync_channel(LINES_WAITING);
-        let thread = std::thread::Builder::new()
-            .name("stderr".to_owned())
-            .spawn(move || {
-                let mut stderr = std::io::stderr();
-                let live = stderr.is_terminal();
-                let clear = if live { "\r\x1b[K" } else { "" };
-                loop {
-                    let words = match waiting.recv_timeout(PROGRESS_PERIOD) {
-                        Ok(line) => format!("{clear}{line}\n"),
-                        Err(RecvTimeoutError::Timeout) if live => {
-                            format!("{clear}{}", progress_line(&swarm.progress(), clients))
-                        }
-                        Err(RecvTimeoutError::Timeout) => continue,
-                        Err(RecvTimeoutError::Disconnected) => break,
-                    };
-                    let _ = stderr.write_all(words.as_bytes()); // With stderr gone there is nobody to tell.
-                }
-                let _ = stderr.write_all(clear.as_bytes()); // Likewise.
-            })
-            .ok();
-        Self { lines, thread }
+    fn start() -> Self {
+        let (words, mut waiting) = mpsc::channel::<String>(LINES_WAITING);
+        let mut stderr = std::io::stderr();
+        let live = stderr.is_terminal();
+        let thread = std::thread::Builder::new().name("stderr".to_owned()).spawn(move || {
+            while let Some(words) = waiting.blocking_recv() {
+                let _ = stderr.write_all(words.as_bytes()); // With stderr gone there is nobody to tell.
+            }
+        });
+        Self { words, thread: thread.ok(), live }
     }
 
-    fn tell(&self, line: String) {
-        let _ = self.lines.try_send(line); // Who reads so slowly misses some.
+    fn clear(&self) -> &'static str {
+        if self.live { "\r\x1b[K" } else { "" }
+    }
+
+    fn tell(&self, line: &str) {
+        let _ = self.words.try_send(format!("{}{line}\n", self.clear())); // Who reads so slowly misses some.
+    }
+
+    /// Writes the line anew that tells how it goes.
+    fn progress(&self, line: &str) {
+        let _ = self.words.try_send(format!("{}{line}", self.clear())); // Likewise.
     }
 
     /// Waits until everything is written.
     fn finish(self) {
-        drop(self.lines);
+        self.progress("");
+        drop(self.words);
         let _ = self.thread.map(JoinHandle::join); // If it broke, there is nothing to wait for.
     }
 }
