@@ -7,7 +7,7 @@ mod table;
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -139,10 +139,10 @@ async fn get(server: &ServerAddr, target: &str, proof: Proof<'_>) -> Result<Valu
     let answer = timeout(PATIENCE, ask(question)).await.map_err(|_| StatusError::Late(server.clone()))?;
     let Answer { status, body } =
         answer.map_err(|error| StatusError::Http { server: server.clone(), error })?;
-    let read = serde_json::from_slice(&body).map(|value| cleaned(value, DEPTH_MAX));
-    match (status, read) {
-        (200, Ok(value @ Value::Object(_))) => Ok(value),
-        (_, Ok(value)) if value["error"].is_string() => {
+    let read = str::from_utf8(&body).ok().and_then(|text| serde_json::from_str(text).ok());
+    match (status, read.map(|value| cleaned(value, DEPTH_MAX))) {
+        (200, Some(value @ Value::Object(_))) => Ok(value),
+        (_, Some(value)) if value["error"].is_string() => {
             let words = value["error"].as_str().map(|words| format!(": {words}")).unwrap_or_default();
             Err(StatusError::Refused { server: server.clone(), status, words })
         }
@@ -156,12 +156,13 @@ fn cleaned(value: Value, depth: usize) -> Value {
         Value::Array(_) | Value::Object(_) if depth == 0 => Value::Null,
         Value::String(text) => Value::String(clean::line(&text, TEXT_BYTES_MAX)),
         Value::Array(items) => Value::Array(items.into_iter().map(|item| cleaned(item, depth - 1)).collect()),
-        Value::Object(fields) => Value::Object(
-            fields
-                .into_iter()
-                .map(|(name, value)| (clean::line(&name, TEXT_BYTES_MAX), cleaned(value, depth - 1)))
-                .collect(),
-        ),
+        Value::Object(fields) => {
+            let mut harmless = Map::new();
+            for (name, value) in fields {
+                harmless.insert(clean::line(&name, TEXT_BYTES_MAX), cleaned(value, depth - 1));
+            }
+            Value::Object(harmless)
+        }
         plain => plain,
     }
 }

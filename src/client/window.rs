@@ -239,7 +239,7 @@ fn view(
 fn alerts(peers: &Peers, acked: &HashSet<RowKey>) -> Alerts {
     let mut failed: Vec<_> =
         failures(peers, acked).filter_map(|peer| Some((peer, peer.gone.as_ref()?))).collect();
-    failed.sort_by_key(|(_, (since, _))| std::cmp::Reverse(*since));
+    failed.sort_unstable_by_key(|(_, (since, _))| std::cmp::Reverse(*since));
     let named = failed.iter().take(ALERTS_NAMED).map(|(peer, (since, departure))| Alert {
         row: peer.key,
         label: Arc::clone(&peer.label),

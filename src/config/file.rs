@@ -81,7 +81,7 @@ pub(super) fn understand(bytes: &[u8]) -> Contents {
         let message = format!("{} {}", error.message(), shown(what)).trim_end().to_owned();
         contents.problems.push((place(text, span.start), message));
     }
-    contents.problems.sort();
+    contents.problems.sort_unstable();
     contents
 }
 

@@ -22,14 +22,14 @@ impl Environment {
     /// Keeps what matters of an environment, such as `std::env::vars_os()`.
     pub fn of<K: Into<OsString>, V: Into<OsString>>(vars: impl IntoIterator<Item = (K, V)>) -> Self {
         let text = |os: OsString| os.to_string_lossy().into_owned();
-        Self(
-            vars.into_iter()
-                .map(|(name, value)| (text(name.into()), text(value.into())))
-                .filter(|(name, value)| {
-                    !value.is_empty() && (name.starts_with(PREFIX) || FOREIGN.contains(&name.as_str()))
-                })
-                .collect(),
-        )
+        let mut kept = BTreeMap::new();
+        for (name, value) in vars {
+            let (name, value) = (text(name.into()), text(value.into()));
+            if !value.is_empty() && (name.starts_with(PREFIX) || FOREIGN.contains(&name.as_str())) {
+                kept.insert(name, value);
+            }
+        }
+        Self(kept)
     }
 
     /// Returns the value of a variable.

@@ -309,7 +309,7 @@ impl Draft {
         for (Place { line, column }, name) in contents.expected {
             self.config.expect.push(Expected { name, source: Source::File(path.to_owned(), line, column) });
         }
-        problems.sort();
+        problems.sort_unstable();
         let place = |Place { line, column }: Place| format!("{}:{line}:{column}", named(path));
         self.problems.extend(problems.into_iter().map(|(at, problem)| format!("{}: {problem}", place(at))));
     }

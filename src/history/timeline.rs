@@ -1,5 +1,6 @@
 //! The arithmetic of being here: stays, what is known, and what lies between. All in milliseconds since 1970.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use crate::presence::Reason;
@@ -84,7 +85,7 @@ impl Timeline {
     /// Between a server that ended, or asked its clients to leave, and the client's return to the next one
     /// nothing is known: that it took a while to come back is not its fault.
     pub(super) fn new(mut stays: Vec<Stay>, known: &[Span]) -> Self {
-        stays.sort_by_key(|stay| stay.span.from);
+        stays.sort_unstable_by_key(|stay| (stay.span.from, Reverse(stay.span.to)));
         let mut blocks: Vec<Stay> = Vec::with_capacity(stays.len());
         for stay in stays {
             match blocks.last_mut() {
@@ -205,7 +206,7 @@ fn hour_ms(hours: u64) -> u64 {
 
 /// Puts the lives of servers in order and into one another, from `first` on.
 pub(super) fn known_since(first: u64, mut runs: Vec<Span>) -> Vec<Span> {
-    runs.sort_by_key(|run| run.from);
+    runs.sort_unstable_by_key(|run| run.from);
     let mut known: Vec<Span> = Vec::with_capacity(runs.len());
     for run in runs {
         let run = Span::new(run.from.max(first), run.to);

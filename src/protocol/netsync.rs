@@ -148,12 +148,13 @@ pub fn read(value: &[u8]) -> Value {
     struct Custom {
         data: serde_json::Value,
     }
-    match serde_json::from_slice::<Known>(value) {
+    let Ok(value) = str::from_utf8(value) else { return Value::Broken };
+    match serde_json::from_str::<Known>(value) {
         Ok(Known { identify: Some(Identify { hostname }), .. }) => Value::Identify { hostname },
         Ok(Known { custom: Some(custom), .. }) if custom.data == "PONG" => Value::Pong,
         Ok(_) => Value::Other,
         // The splitter has bounded how deep this goes.
-        Err(_) => match serde_json::from_slice::<serde_json::Value>(value) {
+        Err(_) => match serde_json::from_str::<serde_json::Value>(value) {
             Ok(json) if json.get("Identify").is_none() => Value::Other,
             _ => Value::Broken,
         },

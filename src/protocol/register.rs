@@ -84,7 +84,7 @@ impl Tags {
             .into_iter()
             .map(|(key, value)| (clean::name(&key).into(), clean::name(&value).into()))
             .collect();
-        tags.sort();
+        tags.sort_unstable();
         Ok(tags)
     }
 }

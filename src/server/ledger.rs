@@ -306,7 +306,7 @@ fn look(now: Instant, window: Window, registry: &Registry, rules: &Rules, viewer
 
 fn most_common(platforms: BTreeMap<Arc<str>, usize>) -> Vec<(Arc<str>, usize)> {
     let mut sorted: Vec<_> = platforms.into_iter().collect();
-    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    sorted.sort_unstable_by(|(a, few), (b, many)| (many, a).cmp(&(few, b)));
     let rest: usize = sorted.iter().skip(PLATFORMS_MAX).map(|(_, count)| count).sum();
     sorted.truncate(PLATFORMS_MAX);
     if rest > 0 {

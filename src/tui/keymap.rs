@@ -342,7 +342,7 @@ pub fn footer(join: bool, foreign: bool, width: usize) -> Vec<(&'static str, &'s
     let gap = if width < 60 { 1 } else { 2 };
     let shown = |line: &&Binding| line.on.includes(join) && (!foreign || line.action.is_for_foreign());
     let mut hints: Vec<Hint> = TABLE.iter().filter(shown).filter_map(|line| line.hint).collect();
-    hints.sort_by_key(|hint| hint.place);
+    hints.sort_unstable_by_key(|hint| hint.place);
     let words = |hint: &Hint| if width < 110 { hint.short } else { hint.long };
     let wide = |hints: &[Hint]| -> usize {
         hints.iter().map(|hint| hint.keys.len() + 1 + words(hint).len() + gap).sum::<usize>()

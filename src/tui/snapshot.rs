@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::format::{date, time_of_day};
 use super::model::Now;
@@ -29,11 +29,17 @@ pub fn extent(view: &View) -> String {
     if rows < view.matched { format!(": {rows} of {} rows", view.matched) } else { String::new() }
 }
 
+/// Makes an object of pairs. Collecting them would sort them first, with a sort of its own for each kind of pairs.
+fn object<'a>(pairs: impl Iterator<Item = (&'a str, Value)>) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.extend(pairs.map(|(name, value)| (name.to_owned(), value)));
+    object
+}
+
 /// Returns one row.
 #[must_use]
 pub fn row(row: &RowView, now: Now) -> Value {
-    let tags: serde_json::Map<String, Value> =
-        row.tags.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
+    let tags = object(row.tags.iter().map(|(key, value)| (&**key, json!(&**value))));
     let time = |at: Option<Instant>| at.map(|at| timestamp(now.wall_of(at)));
     let left = row.deadline.map(|at| at.saturating_duration_since(now.mono).as_secs_f64());
     let (gone_at, departure) = row.gone.as_ref().map_or((None, None), |(at, why)| (Some(*at), Some(why)));
@@ -68,8 +74,7 @@ pub fn row(row: &RowView, now: Now) -> Value {
 /// Returns a whole answer as the text of a file.
 #[must_use]
 pub fn file(view: &View, now: Now) -> String {
-    let counts: serde_json::Map<String, Value> =
-        State::ALL.into_iter().map(|state| (state.word().to_owned(), json!(view.counts.of(state)))).collect();
+    let counts = object(State::ALL.into_iter().map(|state| (state.word(), json!(view.counts.of(state)))));
     let whole = json!({
         "at": timestamp(now.wall),
         "counts": counts,

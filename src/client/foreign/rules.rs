@@ -35,7 +35,8 @@ impl Pattern {
         if field.is_empty() || !message.starts_with(b"{") {
             return false;
         }
-        let Ok(object) = serde_json::from_slice::<Map<String, Value>>(message) else { return false };
+        let Ok(message) = str::from_utf8(message) else { return false };
+        let Ok(object) = serde_json::from_str::<Map<String, Value>>(message) else { return false };
         match object.get(field) {
             Some(Value::String(text)) => text == value,
             Some(Value::Array(_) | Value::Object(_)) | None => false,

@@ -89,7 +89,7 @@ impl Registry {
             known.into_iter().filter(|known| known.silent < retention).partition(|known| known.missing);
         here.truncate(self.limits.max_clients);
         // The graveyard has the oldest first, and keeps the newest.
-        missing.sort_by_key(|known| std::cmp::Reverse(known.silent));
+        missing.sort_unstable_by_key(|known| std::cmp::Reverse(known.silent));
         let too_many = missing.len().saturating_sub(GONE_ROWS_MAX);
         let down = here.iter().map(|known| known.silent).min().unwrap_or_default();
         for known in here.into_iter().chain(missing.into_iter().skip(too_many)) {

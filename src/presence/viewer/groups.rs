@@ -101,8 +101,10 @@ impl Sorter {
         if reversed {
             bunches.reverse();
         }
-        // Stable, so that only those of no group move.
-        bunches.sort_by_key(|(_, bunch)| bunch.name.is_none());
+        if let Some(nameless) = bunches.iter().position(|(_, bunch)| bunch.name.is_none()) {
+            let last = bunches.remove(nameless);
+            bunches.push(last);
+        }
         let count = u32::try_from(bunches.len()).unwrap_or(u32::MAX);
         let numbers = bunches.iter().map(|(number, _)| *number as usize).max().map_or(0, |most| most + 1);
         let (mut places, mut start) = (vec![0; numbers], 0);

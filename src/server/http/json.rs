@@ -13,29 +13,38 @@ use crate::server::ledger::{Departed, Departures, Facts, Shelf};
 /// Who is here: `/health/connections`.
 pub(super) fn connections(facts: &Facts, http: usize) -> Value {
     let view = &facts.view;
-    let states = State::ALL.into_iter().map(|state| (state.word().to_owned(), json!(view.counts.of(state))));
-    let platforms = facts.platforms.iter().map(|(name, count)| (name.to_string(), json!(count)));
+    let states = State::ALL.into_iter().map(|state| (state.word(), view.counts.of(state)));
+    let platforms = facts.platforms.iter().map(|(name, count)| (&**name, *count));
     let dialects = Dialect::ALL.into_iter().zip(facts.dialects);
     let dialects = dialects
         .filter(|(dialect, _)| *dialect != Dialect::Http)
-        .map(|(dialect, count)| (dialect.word().to_owned(), json!(count)));
+        .map(|(dialect, count)| (dialect.word(), count));
     let reasons = Reason::ALL.into_iter().zip(facts.totals.departures);
-    let reasons = reasons.map(|(reason, count)| (reason.word().to_owned(), json!(count)));
+    let reasons = reasons.map(|(reason, count)| (reason.word(), count));
     json!({
         "active": view.counts.live(),
         "connecting": view.connecting,
         "max_clients": view.max_clients,
         "http": http,
-        "states": states.collect::<Map<_, _>>(),
-        "platforms": platforms.collect::<Map<_, _>>(),
-        "dialects": dialects.collect::<Map<_, _>>(),
-        "departures": reasons.collect::<Map<_, _>>(),
+        "states": object(states),
+        "platforms": object(platforms),
+        "dialects": object(dialects),
+        "departures": object(reasons),
         "sessions": facts.totals.sessions,
         "sessions_ended": facts.totals.ended(),
         "average_age_ms": millis(facts.age),
         "average_lifetime_ms": millis(facts.totals.lifetime()),
         "uptime_ms": millis(facts.uptime),
     })
+}
+
+/// Makes an object of pairs. Collecting them would sort them first, with a sort of its own for each kind of pairs.
+fn object<'a, T: Into<Value>>(pairs: impl Iterator<Item = (&'a str, T)>) -> Value {
+    let mut object = Map::new();
+    for (name, value) in pairs {
+        object.insert(name.to_owned(), value.into());
+    }
+    Value::Object(object)
 }
 
 /// How the heartbeats are, and how far the verdicts can be trusted: `/health/heartbeats`.
@@ -102,7 +111,7 @@ pub(super) fn rows(view: &View, asked: usize) -> Value {
 
 fn row(row: &RowView, now: Instant) -> Value {
     let ago = |at: Instant| millis(now.saturating_duration_since(at));
-    let tags: Map<_, _> = row.tags.iter().map(|(key, value)| (key.to_string(), json!(&**value))).collect();
+    let tags = object(row.tags.iter().map(|(key, value)| (&**key, &**value)));
     let (gone, departure) = row.gone.as_ref().map_or((None, None), |(at, why)| (Some(*at), Some(why)));
     json!({
         "row": row.key.0,
