@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use presence_tui::presence::registry::{Limits, Newcomer};
+use presence_tui::presence::secret::Secret;
 use presence_tui::presence::{Claim, ConnNo, Dialect, Identity, Profile, Pulse, Registry, Settings};
 use presence_tui::protocol::message::Pong;
 use presence_tui::protocol::{ClientMessage, LINE_BYTES_MAX, LineCodec, Parted, ServerMessage};
@@ -41,7 +42,7 @@ fn newcomer(number: u64, now: Instant) -> Newcomer {
         profile,
         resume: None,
         fresh_id: "fresh".into(),
-        fresh_secret: "0123456789abcdef".into(),
+        fresh_secret: Secret::new([7; 15]),
         pulse: Arc::new(Pulse::new(now)),
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use presence_tui::presence::registry::{Limits, Newcomer};
+use presence_tui::presence::secret::Secret;
 use presence_tui::presence::view::{Grouping, Sort, Window};
 use presence_tui::presence::viewer::Viewer;
 use presence_tui::presence::{Claim, Dialect, Identity, Profile, Pulse, Registry, Settings};
@@ -52,7 +53,7 @@ fn newcomer(number: u64, now: Instant) -> Newcomer {
         profile,
         resume: None,
         fresh_id: "fresh".into(),
-        fresh_secret: "0123456789abcdef".into(),
+        fresh_secret: Secret::new([7; 15]),
         pulse: Arc::new(Pulse::new(now)),
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::flip::{Change, Flip};
 use super::timeline::{Over, Span, Stay};
-use crate::presence::Reason;
+use crate::presence::{EventKind, Reason};
 
 /// Who is here, and what changed lately.
 #[derive(Debug)]
@@ -27,21 +28,28 @@ struct Here {
     user: Option<Arc<str>>,
     peer: SocketAddr,
     at_ms: u64,
-    word: &'static str,
     away_ms: Option<u64>,
 }
 
 impl Here {
     fn of(flip: &Flip, away_ms: Option<u64>) -> Self {
-        let Flip { key, label, user, peer, at_ms, word, .. } = flip.clone();
-        Self { key, label, user, peer, at_ms, word, away_ms }
+        let Flip { key, label, user, peer, at_ms, .. } = flip.clone();
+        Self { key, label, user, peer, at_ms, away_ms }
     }
 
     fn flip(&self, row: u64) -> Flip {
-        let Self { key, label, user, peer, at_ms, word, away_ms } = self;
+        let Self { key, label, user, peer, at_ms, away_ms } = self;
         let (key, label, user) = (key.clone(), label.clone(), user.clone());
         let change = Change::Began { away_ms: *away_ms };
-        Flip { row, key, label, user, peer: *peer, at_ms: *at_ms, word, change }
+        Flip { row, key, label, user, peer: *peer, at_ms: *at_ms, word: word(*away_ms), change }
+    }
+}
+
+/// Returns the word of the event that began a session.
+fn word(away_ms: Option<u64>) -> &'static str {
+    match away_ms {
+        None => EventKind::Joined.word(),
+        Some(ms) => EventKind::Resumed { away: Duration::from_millis(ms) }.word(),
     }
 }
 

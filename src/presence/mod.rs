@@ -19,6 +19,7 @@ pub mod reason;
 pub mod registry;
 pub mod rhythm;
 pub mod row;
+pub mod secret;
 pub mod settings;
 pub mod span;
 pub mod trust;

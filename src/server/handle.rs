@@ -19,6 +19,7 @@ use super::session::Ended;
 use crate::presence::command::Command;
 use crate::presence::notify::Notification;
 use crate::presence::registry::{Limits, Newcomer};
+use crate::presence::secret::{Secret, base32};
 use crate::presence::{ConnNo, Departure, Dialect, EventKind, Pulse, Settings};
 use crate::protocol::{Chat, ErrorCode, Registration, Update, Welcome};
 use crate::security::Rights;
@@ -217,7 +218,7 @@ impl HubHandle {
         let (reply, answer) = oneshot::channel();
         let posting = Posting::of(&registration, origin.rights);
         let Registration { claim, version, identity, mut profile, wants_roster, resume, .. } = registration;
-        let (fresh_id, fresh_secret) = (random_text(5), random_text(15));
+        let (fresh_id, fresh_secret) = (base32(&random::<5>()).into(), Secret::new(random()));
         let Origin { peer, dialect, deaf, rights, user, secure: _ } = origin;
         profile.user = user.or(profile.user);
         // Who may not see the others is sent no word of them: a base client cannot ask for less than lists.
@@ -240,22 +241,11 @@ impl HubHandle {
     }
 }
 
-/// Returns a text that nobody can guess: `bytes` random bytes in base 32.
-fn random_text(bytes: usize) -> Arc<str> {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = vec![0; bytes];
+/// Returns bytes that nobody can guess.
+fn random<const N: usize>() -> [u8; N] {
+    let mut random = [0; N];
     if getrandom::fill(&mut random).is_err() {
         random.fill_with(|| fastrand::u8(..)); // Without a source of secrets an identity is still unique.
     }
-    let mut text = String::with_capacity(bytes * 8 / 5 + 1);
-    let (mut bits, mut held) = (0u16, 0);
-    for byte in random {
-        bits = bits << 8 | u16::from(byte);
-        held += 8;
-        while held >= 5 {
-            held -= 5;
-            text.push(char::from(ALPHABET[usize::from(bits >> held & 31)]));
-        }
-    }
-    text.into()
+    random
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::presence::event::Named;
 use crate::presence::registry::{Limits, Newcomer};
+use crate::presence::secret::Secret;
 use crate::presence::{
     Claim, ConnNo, Departure, Dialect, Identity, Profile, Pulse, Reason, Registry, Settings,
 };
@@ -56,9 +57,9 @@ impl Lab {
                 attempt: 1,
             }),
             profile: Profile { name: Some(name.into()), ..Profile::default() },
-            resume: Some("secret".into()),
+            resume: Some(Secret::new([7; 15]).to_string().into()),
             fresh_id: "fresh".into(),
-            fresh_secret: "secret".into(),
+            fresh_secret: Secret::new([7; 15]),
             pulse: Arc::new(Pulse::new(now)),
         };
         let admission = self.registry.join(now, &newcomer).unwrap();

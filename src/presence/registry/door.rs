@@ -12,6 +12,7 @@ use crate::presence::pulse::Pulse;
 use crate::presence::reason::{Departure, Reason};
 use crate::presence::rhythm::Rhythm;
 use crate::presence::row::{Claim, ConnNo, Identity, Profile, RowKey, State};
+use crate::presence::secret::Secret;
 
 /// A client at the door: checked and clean, not yet let in.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub struct Newcomer {
     /// An identity to give it, should it be a v1 client without one.
     pub fresh_id: Arc<str>,
     /// A secret to give it, should it have none that holds.
-    pub fresh_secret: Arc<str>,
+    pub fresh_secret: Secret,
     /// Where its session notes signs of life.
     pub pulse: Arc<Pulse>,
 }
@@ -47,8 +48,8 @@ pub struct Admission {
     pub conn: ConnNo,
     /// Its identity.
     pub id: Arc<str>,
-    /// Its secret; empty for a legacy client.
-    pub secret: Arc<str>,
+    /// Its secret; a legacy client has none.
+    pub secret: Option<Secret>,
     /// How long it had been away, if it was known.
     pub away: Option<Duration>,
     /// The connection it takes the place of, which must be cut.
@@ -218,11 +219,11 @@ impl Registry {
         match (&mut tenure, &identity) {
             (Some(tenure), Some(identity)) => tenure.pass_to(identity, newcomer),
             (None, Some(identity)) => {
-                tenure = Some(Tenure::new(identity, newcomer.fresh_secret.clone()));
+                tenure = Some(Tenure::new(identity, Some(newcomer.fresh_secret)));
             }
             (_, None) => {}
         }
-        let secret = tenure.as_ref().map_or_else(|| "".into(), |tenure| tenure.secret.clone());
+        let secret = tenure.as_ref().and_then(|tenure| tenure.secret);
         let row = Row {
             id: id.clone(),
             label: label(&newcomer.profile, &newcomer.claim),

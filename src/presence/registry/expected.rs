@@ -135,7 +135,7 @@ impl Registry {
             rhythm: Rhythm::new(now),
             tenure: id.clone().map(|id| {
                 let before = Identity { id, generation: 0, attempt: 0 };
-                Tenure::new(&before, "".into())
+                Tenure::new(&before, None)
             }),
             id: id.unwrap_or_else(|| format!("~{}", key.0).into()),
             told: Told::of(State::Offline),

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Newcomer, Refusal};
 use crate::presence::row::Identity;
+use crate::presence::secret::Secret;
 
 /// Takeovers of one identity within this span count towards a conflict.
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
@@ -20,8 +20,8 @@ pub(super) struct Tenure {
     pub(super) generation: u64,
     /// Which of the connections of that life.
     attempt: u64,
-    /// What proves that a newcomer is that same client; empty where a restart has lost it.
-    pub(super) secret: Arc<str>,
+    /// What proves that a newcomer is that same client; a restart loses it.
+    pub(super) secret: Option<Secret>,
     /// On the heap once there is any: few rows are ever taken over.
     takeovers: Option<Box<Takeovers>>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Tenure {
 struct Takeovers(VecDeque<(Instant, IpAddr, IpAddr)>);
 
 impl Tenure {
-    pub(super) fn new(holder: &Identity, secret: Arc<str>) -> Self {
+    pub(super) fn new(holder: &Identity, secret: Option<Secret>) -> Self {
         Self { generation: holder.generation, attempt: holder.attempt, secret, takeovers: None }
     }
 
@@ -52,7 +52,7 @@ impl Tenure {
         if (identity.generation, identity.attempt) <= (self.generation, self.attempt) {
             return Err(Refusal::StaleGeneration);
         }
-        let proven = newcomer.resume.as_ref().is_some_and(|secret| *secret == self.secret);
+        let proven = self.proves(newcomer);
         if holder_is_fresh && !proven {
             // One whose welcome was lost on the way never learned the secret: it may wait for itself to go.
             let is_itself = identity.generation == self.generation && newcomer.peer.ip() == holder_peer.ip();
@@ -76,8 +76,13 @@ impl Tenure {
     /// Were the secret new each time, a welcome lost on the way would lock the client out.
     pub(super) fn pass_to(&mut self, holder: &Identity, newcomer: &Newcomer) {
         (self.generation, self.attempt) = (holder.generation, holder.attempt);
-        if self.secret.is_empty() || newcomer.resume.as_ref() != Some(&self.secret) {
-            self.secret = newcomer.fresh_secret.clone();
+        if !self.proves(newcomer) {
+            self.secret = Some(newcomer.fresh_secret);
         }
+    }
+
+    fn proves(&self, newcomer: &Newcomer) -> bool {
+        let told = newcomer.resume.as_deref();
+        self.secret.is_some_and(|secret| told.is_some_and(|told| secret.is(told)))
     }
 }

@@ -17,10 +17,16 @@ use crate::presence::Reason;
 use crate::presence::event::Origin;
 use crate::presence::pulse::Pulse;
 use crate::presence::row::Identity;
+use crate::presence::secret::Secret;
 use crate::presence::view::Rollout;
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
+}
+
+/// Returns how a client tells its secret.
+fn told(secret: Option<Secret>) -> Option<Arc<str>> {
+    secret.map(|secret| secret.to_string().into())
 }
 
 /// A registry (interval 10 s, timeout 30 s) with a clock of its own.
@@ -53,7 +59,7 @@ impl Lab {
             profile: Profile::default(),
             resume: None,
             fresh_id: format!("fresh{last_octet}").into(),
-            fresh_secret: format!("secret{last_octet}").into(),
+            fresh_secret: Secret::new([last_octet; 15]),
             pulse: Arc::new(Pulse::new(self.at(ms))),
         }
     }
@@ -179,7 +185,7 @@ fn a_departed_client_may_come_back_even_as_an_older_life() {
 fn a_newer_life_with_the_secret_takes_the_place_of_a_fresh_holder() {
     let mut lab = Lab::new();
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 5, 1)).unwrap();
-    let newer = Newcomer { resume: Some(first.secret.clone()), ..lab.claimant(1_000, 1, 5, 2) };
+    let newer = Newcomer { resume: told(first.secret), ..lab.claimant(1_000, 1, 5, 2) };
     let second = lab.registry.join(lab.at(1_000), &newer).unwrap();
     assert_eq!(second.replaced, Some(first.conn));
     assert_eq!(second.secret, first.secret, "who proved itself keeps its secret");
@@ -191,7 +197,7 @@ fn a_newer_life_with_the_secret_takes_the_place_of_a_fresh_holder() {
 fn the_slow_death_of_a_replaced_connection_does_not_touch_the_new_one() {
     let mut lab = Lab::new();
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 5, 1)).unwrap();
-    let newer = Newcomer { resume: Some(first.secret), ..lab.claimant(1_000, 1, 5, 2) };
+    let newer = Newcomer { resume: told(first.secret), ..lab.claimant(1_000, 1, 5, 2) };
     lab.registry.join(lab.at(1_000), &newer).unwrap();
     assert!(!lab.registry.depart(lab.at(2_000), first.conn, Reason::Lost.into()));
     assert_eq!(lab.registry.counts().live(), 1);
@@ -230,8 +236,7 @@ fn an_older_life_does_not_replace_a_newer_one() {
     let mut lab = Lab::new();
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 5, 2)).unwrap();
     for (generation, attempt) in [(5, 1), (4, 9), (5, 2)] {
-        let older =
-            Newcomer { resume: Some(first.secret.clone()), ..lab.claimant(1_000, 1, generation, attempt) };
+        let older = Newcomer { resume: told(first.secret), ..lab.claimant(1_000, 1, generation, attempt) };
         assert_eq!(lab.registry.join(lab.at(1_000), &older).unwrap_err(), Refusal::StaleGeneration);
     }
 }
@@ -243,10 +248,10 @@ fn two_machines_with_one_identity_are_a_conflict_and_the_holder_stays() {
     let mut outcomes = Vec::new();
     for (round, octet) in [2u8, 1, 2, 1].into_iter().enumerate() {
         let ms = 1_000 * (round as u64 + 1);
-        let rival = Newcomer { resume: Some(secret.clone()), ..lab.claimant(ms, octet, 2 + round as u64, 1) };
+        let rival = Newcomer { resume: told(secret), ..lab.claimant(ms, octet, 2 + round as u64, 1) };
         let outcome = lab.registry.join(lab.at(ms), &rival);
         if let Ok(admission) = &outcome {
-            secret = admission.secret.clone();
+            secret = admission.secret;
         }
         outcomes.push(outcome.map(|_| ()));
     }
@@ -262,7 +267,7 @@ fn takeovers_from_one_address_are_a_restart_loop_and_no_conflict() {
     let mut lab = Lab::new();
     let mut secret = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap().secret;
     for generation in 2..10 {
-        let newer = Newcomer { resume: Some(secret), ..lab.claimant(1, 1, generation, 1) };
+        let newer = Newcomer { resume: told(secret), ..lab.claimant(1, 1, generation, 1) };
         secret = lab.registry.join(lab.at(1), &newer).unwrap().secret;
     }
 }
@@ -274,7 +279,7 @@ fn a_full_house_refuses_newcomers_but_not_the_next_life_of_who_is_inside() {
     let first = lab.registry.join(lab.at(0), &lab.claimant(0, 1, 1, 1)).unwrap();
     let other = lab.newcomer(0, 2);
     assert_eq!(lab.registry.join(lab.at(0), &other).unwrap_err(), Refusal::Full { max_clients: 1 });
-    let newer = Newcomer { resume: Some(first.secret), ..lab.claimant(0, 1, 2, 1) };
+    let newer = Newcomer { resume: told(first.secret), ..lab.claimant(0, 1, 2, 1) };
     assert!(lab.registry.join(lab.at(0), &newer).is_ok());
 }
 
@@ -367,7 +372,7 @@ fn legacy_clients_with_one_claim_are_two_rows_while_they_live_and_the_returning_
     let one = lab.registry.join(lab.at(0), &legacy).unwrap();
     let two = lab.registry.join(lab.at(0), &legacy).unwrap();
     assert_ne!(one.row, two.row);
-    assert!(one.id.starts_with('~') && one.secret.is_empty());
+    assert!(one.id.starts_with('~') && one.secret.is_none());
     lab.registry.depart(lab.at(1_000), one.conn, Reason::Lost.into());
     let back = lab.registry.join(lab.at(3_000), &legacy).unwrap();
     assert_eq!((back.row, back.id), (one.row, one.id));
@@ -626,7 +631,7 @@ proptest! {
                     let newcomer = match step {
                         Step::Join { who, generation, octet, prove } => Newcomer {
                             identity: Some(Identity { id: format!("c{who}").into(), generation, attempt: ms }),
-                            resume: secrets.get(&who).filter(|_| prove).cloned(),
+                            resume: told(secrets.get(&who).copied().flatten().filter(|_| prove)),
                             ..lab.newcomer(ms, octet)
                         },
                         Step::Legacy { octet } => Newcomer { version: 0, ..lab.newcomer(ms, octet) },

@@ -54,7 +54,7 @@ impl Hub {
         Welcome {
             v: crate::protocol::VERSION,
             id: admission.id.to_string(),
-            resume: admission.secret.to_string(),
+            resume: admission.secret.map(|secret| secret.to_string()).unwrap_or_default(),
             you: You { ip: newcomer.peer.ip().to_string(), port: newcomer.peer.port() },
             server: ServerInfo { name: self.name.clone(), version: env!("CARGO_PKG_VERSION").to_owned() },
             rev: self.registry.revision().0,

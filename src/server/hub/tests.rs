@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::presence::registry::Newcomer;
+use crate::presence::secret::Secret;
 use crate::presence::{Claim, Dialect, Profile, Pulse};
 
 thread_local! {
@@ -37,7 +38,7 @@ fn hub(now: Instant) -> Hub {
         profile: Profile::default(),
         resume: None,
         fresh_id: "fresh".into(),
-        fresh_secret: "secret".into(),
+        fresh_secret: Secret::new([7; 15]),
         pulse: Arc::new(Pulse::new(now)),
     };
     hub.registry.join(now, &newcomer).unwrap();

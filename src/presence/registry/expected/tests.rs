@@ -4,6 +4,7 @@ use super::*;
 use crate::presence::dialect::Dialect;
 use crate::presence::registry::{Limits, Newcomer};
 use crate::presence::row::ConnNo;
+use crate::presence::secret::Secret;
 use crate::presence::settings::Settings;
 use crate::presence::viewer::Fleet;
 
@@ -52,7 +53,7 @@ fn returning(now: Instant, known: &Known) -> Newcomer {
         profile: known.profile.clone(),
         resume: None,
         fresh_id: "fresh".into(),
-        fresh_secret: "a new secret".into(),
+        fresh_secret: Secret::new(*b"a new secret   "),
         pulse: Arc::new(Pulse::new(now)),
     }
 }
@@ -152,7 +153,7 @@ fn who_is_not_back_in_time_is_lost_in_one_event_and_an_alert_each() {
     assert_eq!(alerts.newest[0].departure.to_string(), "lost: did not come back after the restart");
 
     let back = lab.registry.join(lab.start + secs(60), &returning(lab.start, &known("c0"))).unwrap();
-    assert_eq!((back.away, &*back.secret), (Some(secs(61)), "a new secret"));
+    assert_eq!((back.away, back.secret), (Some(secs(61)), Some(Secret::new(*b"a new secret   "))));
     assert_eq!(lab.registry.alerts().unacked, 5, "it is back, so nobody need look");
 }
 
