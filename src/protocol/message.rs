@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -14,6 +15,8 @@ use super::register::{self, Invalid, Register, Tags};
 use crate::presence::row::Profile;
 use crate::presence::{Revision, Settings};
 
+/// How nearly every line of a client begins.
+const PING: &str = "{\"type\":\"ping\"";
 /// The longest `t` a ping may carry; it is echoed, so it is bounded.
 const OPAQUE_BYTES_MAX: usize = 64;
 
@@ -57,18 +60,19 @@ pub enum ClientMessage {
 
 /// `ping`: bare in the base protocol.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "PingLine")]
 pub struct Ping {
     /// Numbers the pings of a connection.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     /// Echoed unread.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub t: Option<Box<RawValue>>,
     /// The settings revision the client follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rev: Option<u32>,
     /// The client's last round trip in microseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rtt_us: Option<u32>,
 }
 
@@ -330,7 +334,13 @@ impl ClientMessage {
     /// # Errors
     /// Anything but UTF-8 JSON objects with the fields their `type` asks for.
     pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
-        let Some((kind, text)) = split(line)? else { return Ok(Self::Other) };
+        let text = text(line)?;
+        let kind = match text {
+            "" => return Ok(Self::Other),
+            // It is read once and not twice: a ping looks at its type itself.
+            _ if text.starts_with(PING) => Cow::Borrowed("ping"),
+            _ => kind(text)?,
+        };
         Ok(match &*kind {
             "ping" => {
                 let ping: Ping = serde_json::from_str(text)?;
@@ -364,8 +374,11 @@ impl ServerMessage {
     /// # Errors
     /// Anything but UTF-8 JSON objects with the fields their `type` asks for.
     pub fn decode(line: &[u8]) -> Result<Self, DecodeError> {
-        let Some((kind, text)) = split(line)? else { return Ok(Self::Other) };
-        Ok(match &*kind {
+        let text = text(line)?;
+        if text.is_empty() {
+            return Ok(Self::Other);
+        }
+        Ok(match &*kind(text)? {
             "pong" => Self::Pong(serde_json::from_str(text)?),
             "welcome" => Self::Welcome(serde_json::from_str(text)?),
             "config" => Self::Config(serde_json::from_str(text)?),
@@ -405,6 +418,24 @@ impl ServerMessage {
     }
 }
 
+/// A ping as it stands in a line: with its type, of which there must be one.
+#[derive(Deserialize)]
+struct PingLine {
+    #[serde(rename = "type")]
+    _kind: IgnoredAny,
+    seq: Option<u64>,
+    t: Option<Box<RawValue>>,
+    rev: Option<u32>,
+    rtt_us: Option<u32>,
+}
+
+impl From<PingLine> for Ping {
+    fn from(line: PingLine) -> Self {
+        let PingLine { _kind, seq, t, rev, rtt_us } = line;
+        Self { seq, t, rev, rtt_us }
+    }
+}
+
 /// The fields of messages that are enum variants above; the same field twice is an error in each.
 #[derive(Deserialize)]
 struct Seq {
@@ -436,19 +467,20 @@ fn field<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     Ok(serde_json::from_str(text)?)
 }
 
-/// Reads the `type` of a line, wherever in the object it stands; `None` for a blank line.
-fn split(line: &[u8]) -> Result<Option<(Cow<'_, str>, &str)>, DecodeError> {
+/// Returns what a line says; nothing for a blank one.
+fn text(line: &[u8]) -> Result<&str, DecodeError> {
+    str::from_utf8(line).map(str::trim).map_err(|_| DecodeError::NotUtf8)
+}
+
+/// Reads the `type` of a line, wherever in the object it stands.
+fn kind(text: &str) -> Result<Cow<'_, str>, DecodeError> {
     #[derive(Deserialize)]
     struct Head<'a> {
         #[serde(rename = "type", borrow)]
         kind: Cow<'a, str>,
     }
-    let text = str::from_utf8(line).map_err(|_| DecodeError::NotUtf8)?.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
     let head: Head<'_> = serde_json::from_str(text)?;
-    Ok(Some((head.kind, text)))
+    Ok(head.kind)
 }
 
 fn encode(message: &impl Serialize) -> Vec<u8> {
