@@ -69,8 +69,17 @@ impl Decoder for LineCodec {
                 Ok(None)
             };
         };
-        let mut line = buffer.split_to(self.scanned + found);
-        buffer.advance(1);
+        let end = self.scanned + found;
+        let mut line = if end + 1 == buffer.len() {
+            // Nothing is behind it, as nearly always: so it need not be shared with what is left.
+            let mut line = std::mem::take(buffer);
+            line.truncate(end);
+            line
+        } else {
+            let line = buffer.split_to(end);
+            buffer.advance(1);
+            line
+        };
         self.scanned = 0;
         if line.last() == Some(&b'\r') {
             line.truncate(line.len() - 1);

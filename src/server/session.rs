@@ -95,7 +95,7 @@ where
         if bad_lines >= BAD_LINES_MAX {
             return Err(Ended::told(ErrorCode::BadRequest, answers::too_many_bad_lines(), None));
         }
-        wire.answer(&answers::bad_request(&complaint));
+        wire.answer(answers::bad_request(&complaint));
     }
     let words = format!("{LINES_BEFORE_MAX} lines, and no register among them");
     Err(Ended::told(ErrorCode::Flood, words, Some(5_000)))
@@ -118,7 +118,7 @@ where
     let certified = origin.user.is_some();
     let welcomed = hub.join(origin, registration, pulse.clone(), link.clone()).await?;
     if version > 0 {
-        wire.answer(&ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
+        wire.answer(ServerMessage::Welcome(Box::new(welcomed.welcome)).encode());
     }
     let own_interval = (version == 0).then(|| hub.rules().interval());
     Ok(Session {
@@ -240,14 +240,14 @@ impl Session {
                 if self.bad_lines >= BAD_LINES_MAX {
                     return Err(Departure::new(Reason::Protocol, answers::too_many_bad_lines()));
                 }
-                wire.answer(&answers::bad_request(&error.to_string()));
+                wire.answer(answers::bad_request(&error.to_string()));
                 return Ok([noted, Sending::done()]);
             }
         };
         self.bad_lines = 0;
         let told = match self.hear(message, now) {
             Pending::Answer(answer) => {
-                wire.answer(&answer);
+                wire.answer(answer);
                 let followed = std::mem::take(&mut self.followed);
                 if followed { self.tenancy.hub.send(ToHub::Followed(conn)) } else { Sending::done() }
             }

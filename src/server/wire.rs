@@ -1,6 +1,6 @@
 //! One connection's bytes: lines in, lines out, nothing held while nothing happens.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,9 +66,9 @@ pub(crate) struct Wire<S> {
 struct Busy {
     codec: LineCodec,
     input: BytesMut,
-    /// Answers of this session. They go out before anything the hub has queued.
-    answers: BytesMut,
-    /// What is being written; a line begun is always finished first.
+    /// Answers of this session, and how far they are written. They go out before anything the hub has queued.
+    answers: Cursor<Vec<u8>>,
+    /// What the hub had queued and is being written; a line begun is always finished first.
     current: Bytes,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -88,7 +88,7 @@ impl Busy {
         Self {
             codec: LineCodec::new(LINE_BYTES_MAX),
             input: BytesMut::new(),
-            answers: BytesMut::new(),
+            answers: Cursor::default(),
             current: Bytes::new(),
             stalled: None,
             broken: None,
@@ -96,12 +96,42 @@ impl Busy {
     }
 
     fn is_empty(&self) -> bool {
-        self.input.is_empty() && self.answers.is_empty() && self.current.is_empty() && self.broken.is_none()
+        self.input.is_empty() && self.out().is_empty() && self.broken.is_none()
+    }
+
+    /// Returns what is written next.
+    fn out(&self) -> &[u8] {
+        if self.current.is_empty() { self.answers.chunk() } else { &self.current }
+    }
+
+    /// Takes note of how much of that was written.
+    fn written(&mut self, bytes: usize) {
+        if self.current.is_empty() {
+            self.answers.advance(bytes);
+            if !self.answers.has_remaining() {
+                self.answers = Cursor::default();
+            }
+        } else {
+            self.current.advance(bytes);
+        }
+        self.stalled = None;
+    }
+
+    /// Queues an answer. There is rarely another one before it, so most are written from where they were made.
+    fn answer(&mut self, line: Vec<u8>) {
+        if !self.answers.has_remaining() {
+            self.answers = Cursor::new(line);
+            return;
+        }
+        let written = self.answers.get_ref().len() - self.answers.remaining();
+        self.answers.get_mut().drain(..written);
+        self.answers.set_position(0);
+        self.answers.get_mut().extend_from_slice(&line);
     }
 
     /// Gives up what was to be sent.
     fn break_off(&mut self, error: io::Error) {
-        (self.answers, self.current) = (BytesMut::new(), Bytes::new());
+        (self.answers, self.current) = (Cursor::default(), Bytes::new());
         self.broken = Some(Broken { error, heard_out: Box::pin(sleep(GOODBYE)) });
     }
 
@@ -158,10 +188,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Queues an answer, ahead of whatever the hub has queued.
-    pub(crate) fn answer(&mut self, line: &[u8]) {
+    pub(crate) fn answer(&mut self, line: Vec<u8>) {
         let busy = self.busy();
         if busy.broken.is_none() {
-            busy.answers.extend_from_slice(line);
+            busy.answer(line);
         }
     }
 
@@ -187,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     Err(CodecError::TooLong(_)) => return Poll::Ready(Err(WireEnd::TooLong)),
                     Err(CodecError::Io(error)) => return Poll::Ready(Err(WireEnd::Failed(error))),
                 }
-                if busy.answers.len() >= ANSWERS_BYTES_MAX {
+                if busy.answers.remaining() >= ANSWERS_BYTES_MAX {
                     return Poll::Pending; // It pings without reading; the write deadline decides.
                 }
                 if busy.is_empty() {
@@ -229,8 +259,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if self.busy.as_ref().is_some_and(|busy| busy.broken.is_some()) {
                 return Poll::Ready(Ok(false));
             }
-            if self.busy.as_ref().is_none_or(|busy| busy.current.is_empty()) {
-                match self.next_out() {
+            if self.busy.as_ref().is_none_or(|busy| busy.out().is_empty()) {
+                match self.link.take() {
                     Outgoing::Line(line) => self.busy().current = line,
                     Outgoing::WantsPage => return Poll::Ready(Ok(true)),
                     Outgoing::Nothing => {
@@ -243,14 +273,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 }
             }
             let Some(busy) = self.busy.as_deref_mut() else { continue };
-            match Pin::new(&mut self.io).poll_write(cx, &busy.current) {
+            match Pin::new(&mut self.io).poll_write(cx, busy.out()) {
                 Poll::Ready(Ok(0)) => {
                     return Poll::Ready(Err(WireEnd::Failed(io::ErrorKind::WriteZero.into())));
                 }
-                Poll::Ready(Ok(written)) => {
-                    busy.current.advance(written);
-                    busy.stalled = None;
-                }
+                Poll::Ready(Ok(bytes)) => busy.written(bytes),
                 Poll::Ready(Err(error)) => busy.break_off(error),
                 Poll::Pending => {
                     let stalled = busy.stalled.get_or_insert_with(|| Box::pin(sleep(WRITE_DEADLINE)));
@@ -258,16 +285,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     return Poll::Ready(Err(WireEnd::Slow));
                 }
             }
-        }
-    }
-
-    /// Returns what goes out next: answers first.
-    fn next_out(&mut self) -> Outgoing {
-        match self.busy.as_deref_mut() {
-            Some(busy) if !busy.answers.is_empty() => {
-                Outgoing::Line(std::mem::take(&mut busy.answers).freeze())
-            }
-            _ => self.link.take(),
         }
     }
 
@@ -282,7 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if let Some(busy) = &self.busy {
                 // A line begun is finished; what only waited is dropped.
                 self.io.write_all(&busy.current).await?;
-                self.io.write_all(&busy.answers).await?;
+                self.io.write_all(busy.answers.chunk()).await?;
             }
             self.io.write_all(&last_word).await?;
             self.io.shutdown().await
@@ -373,7 +390,7 @@ mod tests {
             (true, true, true),
         ] {
             let mut wire = Wire::new(HalfDead { said: b"goodbye\n", quiet, ends, holds }, Arc::default());
-            wire.answer(b"welcome\n");
+            wire.answer(b"welcome\n".to_vec());
             let heard = wire.hear().await;
             assert!(matches!(&heard, Ok(Heard::Line(line)) if &line[..] == b"goodbye"), "{heard:?}");
             let Err(WireEnd::Failed(error)) = wire.hear().await else { panic!("it goes on") };
