@@ -380,6 +380,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_begun_is_finished_and_answers_follow_one_another() {
+        let mut busy = Busy::new();
+        let mut sent = Vec::new();
+        let mut send = |busy: &mut Busy, bytes: usize| {
+            for _ in 0..bytes {
+                sent.extend(busy.out().first());
+                busy.written(1);
+            }
+        };
+        busy.current = Bytes::from_static(b"list\n");
+        send(&mut busy, 2);
+        busy.answer(b"one\n".to_vec());
+        send(&mut busy, 5);
+        busy.answer(b"two\n".to_vec());
+        send(&mut busy, 6);
+        assert_eq!(String::from_utf8(sent).unwrap(), "list\none\ntwo\n");
+        assert!(busy.is_empty() && busy.answers.get_ref().capacity() == 0, "nothing is kept");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_goodbye_is_heard_even_when_nothing_can_be_sent_any_more() {
         for (quiet, ends, holds) in [
