@@ -172,16 +172,17 @@ impl Keeper {
 
 /// Reads the file; `None` if there is none yet.
 fn read(path: &Path) -> io::Result<Option<Stored>> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     match File::open(path) {
-        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?,
+        Ok(file) => file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if text.len() as u64 > FILE_BYTES_MAX {
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 64 MiB"));
     }
-    let stored: Stored = serde_json::from_str(&text)?;
+    let text = str::from_utf8(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let stored: Stored = serde_json::from_str(text)?;
     if stored.version != VERSION {
         let words = format!("its version is {}, and this program reads {VERSION}", stored.version);
         return Err(io::Error::new(io::ErrorKind::InvalidData, words));
